@@ -1,0 +1,275 @@
+// Package fake is a simulated cluster and its clock, for tests and for dry
+// runs.
+//
+// It simulates the contract of [cluster.Cluster] and the controllers behind it:
+// pods are born some time after they are asked for, from the template that the
+// controller has seen, which may be an older one; they boot, become ready, and
+// only then, and late, the endpoints follow. It knows no objects of Kubernetes
+// and proves nothing about them; what it proves is that a caller can live with
+// a cluster that follows slowly.
+//
+// Time passes in Sleep and nowhere else. There is no goroutine, no wall clock
+// and no chance: the same calls make the same world. Several goroutines may
+// call; then time passes for all of them when one sleeps.
+//
+// It keeps no faults. A fault is a decorator around a [cluster.Cluster].
+package fake
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// A World says how a simulated cluster is made and how fast it follows. The
+// zero value is a quick, well-behaved one that moves traffic by Put's Enabled.
+// A negative duration is none at all: then that controller follows at once.
+type World struct {
+	Start  time.Time       // the first instant; zero: the start of 2025
+	Routes []cluster.Route // what every app's routes begin as; none: one, "service/<app>"
+	Worker bool            // apps have no routes whatever Routes says; Enabled is kept on pods
+	Can    cluster.Can     // how traffic is moved; zero: Enable, or nothing for a Worker
+
+	Lag         time.Duration // the controller follows a Put after this, by the old template until then; 0: 100 ms
+	Boot        time.Duration // a pod is ready this long after its birth; 0: 2 s
+	EndpointLag time.Duration // endpoints follow readiness, traffic and routes after this; 0: 200 ms
+	Grace       time.Duration // a pod that is told to go is gone after this; 0: 1 s
+	Batch       int           // how many pods one Put writes at most; 0: all
+
+	// Ready tells how long pods of a template boot, and whether they ever get
+	// ready. Nil: after Boot, always. It must be a function of its argument.
+	Ready func(template []byte) (boot time.Duration, ever bool)
+
+	// Changed is called after every single change, be it a write, one pod of a
+	// write or what a controller did; a law that is checked here is checked
+	// always. It may call every method of the Cluster; look with State rather
+	// than Observe, which remembers what it saw.
+	Changed func()
+}
+
+// withDefaults returns the World with every zero replaced by what it means.
+func (w World) withDefaults() World {
+	if w.Start.IsZero() {
+		w.Start = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
+	}
+	if w.Can == (cluster.Can{}) && !w.Worker {
+		w.Can.Enable = true
+	}
+	w.Lag = orElse(w.Lag, 100*time.Millisecond)
+	w.Boot = orElse(w.Boot, 2*time.Second)
+	w.EndpointLag = orElse(w.EndpointLag, 200*time.Millisecond)
+	w.Grace = orElse(w.Grace, time.Second)
+	if w.Ready == nil {
+		boot := w.Boot
+		w.Ready = func([]byte) (time.Duration, bool) { return boot, true }
+	}
+	if w.Changed == nil {
+		w.Changed = func() {}
+	}
+	return w
+}
+
+func orElse(d, zero time.Duration) time.Duration {
+	if d == 0 {
+		return zero
+	}
+	return max(d, 0)
+}
+
+// A Cluster is the simulated cluster and its clock. Make one with [New] or
+// [From].
+type Cluster struct {
+	world World
+
+	mu     sync.Mutex // held for one change at a time, never while Changed is called
+	now    time.Time
+	apps   []*app          // in the order of their first mention
+	serial int             // the last number given to a UID, a Version or a pod
+	used   map[string]bool // UIDs and Versions that came from outside, see From
+	seen   map[string]seen // what Observe saw last, by UID
+	writes []Write
+}
+
+var _ cluster.Cluster = (*Cluster)(nil)
+
+// New returns a cluster in which nothing has been deployed.
+func New(w World) *Cluster {
+	w = w.withDefaults()
+	return &Cluster{world: w, now: w.Start, used: map[string]bool{}, seen: map[string]seen{}}
+}
+
+// An app is all there is of one.
+type app struct {
+	name      string
+	revisions []*revision // in the order of their creation
+	routes    []*route
+	orphans   []*pod // terminating pods of deleted revisions
+	strays    int
+	warnings  []string
+}
+
+// A revision is the stored object, what its controller has seen of it, and its
+// pods.
+type revision struct {
+	cluster.Revision        // the fields that are stored; those found are made by a look
+	template         birth  // what the controller works by
+	coming           []late // what it has not seen yet, oldest first
+	pods             []*pod // by age, terminating ones too
+}
+
+// A birth is how many pods a controller wants and what they are born with.
+type birth struct {
+	replicas int
+	enabled  bool
+	fence    string
+}
+
+// late is a birth that the controller sees when its time has come.
+type late struct {
+	birth
+	at time.Time
+}
+
+// A pod runs a revision.
+type pod struct {
+	name    string
+	enabled bool // where traffic is moved by Enabled: its own label
+	fence   string
+	readyAt time.Time  // zero: never
+	ready   bool       // it says so itself; endpoints follow
+	sick    bool       // kept from being ready, see SetReady
+	leaving bool       // terminating
+	goneAt  time.Time  // if leaving
+	gone    bool       // no more there, though endpoints may not have noticed
+	ends    []endpoint // by route
+}
+
+// An endpoint is what one route knows of one pod.
+type endpoint struct {
+	listed bool
+	turnAt time.Time // when listed turns; zero: it is as it should be
+}
+
+// A route is the stored object.
+type route struct {
+	cluster.Route
+}
+
+// Now returns the simulated time.
+func (c *Cluster) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// at is the time as objects and looks carry it: in steps of a second.
+func (c *Cluster) at() time.Time { return c.now.Truncate(time.Second) }
+
+// Sleep lets time pass, and everything happen that is due in it, in order. It
+// returns early only with the context's error.
+func (c *Cluster) Sleep(ctx context.Context, d time.Duration) error {
+	until := c.Now().Add(max(d, 0))
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c.follow()
+		if !c.advance(until) {
+			return nil
+		}
+	}
+}
+
+// app returns the app, which is made when it is first asked for.
+func (c *Cluster) app(name string) *app {
+	for _, a := range c.apps {
+		if a.name == name {
+			return a
+		}
+	}
+	a := c.newApp(name, c.routesOf(name))
+	for _, r := range a.routes {
+		r.Version = c.fresh("")
+	}
+	return a
+}
+
+// newApp adds an app that has these routes.
+func (c *Cluster) newApp(name string, routes []cluster.Route) *app {
+	a := &app{name: name}
+	for _, r := range routes {
+		r.Weights, r.Serving = maps.Clone(r.Weights), nil
+		a.routes = append(a.routes, &route{r})
+	}
+	slices.SortStableFunc(a.routes, func(x, y *route) int { return cmp.Compare(x.Name, y.Name) })
+	c.apps = append(c.apps, a)
+	return a
+}
+
+// routesOf returns the routes that a new app gets. A router that is asked by
+// name begins with no names: nothing serves before somebody says so.
+func (c *Cluster) routesOf(app string) []cluster.Route {
+	if c.world.Worker {
+		return nil
+	}
+	if c.world.Routes != nil {
+		return c.world.Routes
+	}
+	r := cluster.Route{Name: "service/" + app}
+	if !c.labels() {
+		r.Weights = map[string]int{}
+	}
+	return []cluster.Route{r}
+}
+
+// labels reports whether Enabled is wanted, and kept on single pods, rather
+// than found in the routes. A worker's is.
+func (c *Cluster) labels() bool { return c.world.Can.Enable || c.world.Worker }
+
+// named reports whether routes choose revisions by name.
+func (c *Cluster) named() bool { return c.world.Can.Select || c.world.Can.Weigh }
+
+// fresh returns a string that was never given out, for a UID or a Version.
+func (c *Cluster) fresh(prefix string) string {
+	for {
+		c.serial++
+		if s := fmt.Sprintf("%s%d", prefix, c.serial); !c.used[s] {
+			return s
+		}
+	}
+}
+
+func (a *app) revision(name string) *revision {
+	for _, r := range a.revisions {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+func (a *app) route(name string) *route {
+	for _, r := range a.routes {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// live counts the pods that are not on their way out.
+func (r *revision) live() int {
+	n := 0
+	for _, p := range r.pods {
+		if !p.leaving {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,151 @@
+// Worlds that do not begin empty: as a State shows, or with a revision that
+// cutover never wrote.
+
+package fake
+
+import (
+	"slices"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// From returns a cluster in which the app is as s shows: the way to try out
+// what a run would do. The first look gives s back, unless s says what no look
+// can (fewer Pods than Replicas, say); from there on things go as w's
+// durations say. World's Start, Worker and Can are taken from s.
+func From(app string, s cluster.State, w World) *Cluster {
+	w.Start, w.Can, w.Worker = s.At, s.Can, len(s.Routes) == 0
+	c := New(w)
+	for _, r := range s.Revisions {
+		c.used[r.UID], c.used[r.Version] = true, true
+	}
+	for _, r := range s.Routes {
+		c.used[r.Version] = true
+	}
+	a := c.newApp(app, s.Routes)
+	a.strays, a.warnings = s.Strays, slices.Clone(s.Warnings)
+	for _, r := range a.routes {
+		if r.Version == "" {
+			r.Version = c.fresh("")
+		}
+	}
+	for _, r := range s.Revisions {
+		stored := c.placed(a, s, r)
+		a.revisions = append(a.revisions, stored)
+		c.seen[stored.UID] = seen{serving: serving(c.look(app), r.Name), moved: r.Moved}
+	}
+	return c
+}
+
+// AddFound adds a revision that is just there, as one that somebody else
+// deployed long ago: as many pods as Replicas, all ready and, if Enabled,
+// serving. Give it no Release to be one that cutover did not create.
+func (c *Cluster) AddFound(app string, r cluster.Revision) {
+	c.addFound(app, r)
+	c.committed()
+}
+
+func (c *Cluster) addFound(app string, r cluster.Revision) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.app(app)
+	if r.Created.IsZero() {
+		r.Created = c.at()
+	}
+	r.Pods, r.Ready, r.Unsettled = r.Replicas, r.Replicas, 0
+	s := cluster.State{}
+	for _, route := range a.routes {
+		if r.Enabled && c.named() && !route.Preview && route.Weights != nil {
+			route.Weights[r.Name] = 100
+			route.Version = c.fresh("")
+		}
+		n := 0
+		if names(route.Route, r.Name) && (r.Enabled || !c.labels()) {
+			n = r.Ready
+		}
+		s.Routes = append(s.Routes, cluster.Route{Name: route.Name, Serving: map[string]int{r.Name: n}})
+	}
+	a.revisions = append(a.revisions, c.placed(a, s, r))
+}
+
+// placed makes a revision with pods such that a look shows r and s.Routes.
+func (c *Cluster) placed(a *app, s cluster.State, r cluster.Revision) *revision {
+	stored := &revision{Revision: r}
+	stored.Template = slices.Clone(r.Template)
+	if r.UID == "" {
+		stored.UID = c.fresh("uid-")
+	}
+	if r.Version == "" {
+		stored.Version = c.fresh("")
+	}
+	if !c.labels() {
+		stored.Enabled = false
+	}
+	now := birth{replicas: r.Replicas, enabled: stored.Enabled}
+	if c.labels() {
+		now.fence = r.Fence
+	}
+	stored.template = now
+
+	live := max(r.Ready, min(r.Pods, r.Replicas))
+	leaving := max(0, r.Pods-max(live, r.Replicas))
+	for i := range live + leaving {
+		p := c.born(a, stored)
+		if i < r.Ready || i >= live {
+			p.ready, p.readyAt = true, c.now
+		}
+		if i >= live {
+			c.leave(p)
+		}
+		stored.pods = append(stored.pods, p)
+	}
+	c.unsettle(stored, live)
+	for i, route := range a.routes {
+		stored.serve(i, shown(s, route.Name).Serving[r.Name])
+	}
+	return stored
+}
+
+func shown(s cluster.State, name string) cluster.Route {
+	for _, r := range s.Routes {
+		if r.Name == name {
+			return r
+		}
+	}
+	return cluster.Route{}
+}
+
+// unsettle makes the controller be behind, and pods be otherwise than Enabled
+// says, where the look showed that.
+func (c *Cluster) unsettle(r *revision, live int) {
+	was := r.template
+	if live > was.replicas {
+		was.replicas = live // told to shrink, not done yet
+	}
+	if c.labels() && r.Unsettled > 0 {
+		for i := range min(r.Unsettled, live) {
+			p := r.pods[i] // those that serve come first, so: wrongly on
+			if r.Enabled {
+				p = r.pods[live-1-i]
+			}
+			p.enabled = !r.Enabled
+		}
+	}
+	if r.Behind && c.labels() {
+		was.enabled = !r.Enabled
+	}
+	if was != r.template || r.Behind {
+		r.coming = []late{{r.template, c.now.Add(c.world.Lag)}}
+		r.template = was
+	}
+}
+
+// serve lists n pods in the i-th route: ready ones, then terminating ones.
+func (r *revision) serve(i, n int) {
+	for _, p := range r.pods {
+		if n > 0 && p.ready {
+			p.ends[i].listed = true
+			n--
+		}
+	}
+}

@@ -1,0 +1,261 @@
+// Package guard is the one door through which a run reads and writes its
+// cluster. It remembers the last look, judges each write against it, and
+// refuses what breaks a law, whatever the strategy said. It is always on.
+//
+// It judges what a State shows: floor, black hole, evidence, order and the
+// preconditions. What needs labels, owners or single pods is refused by the
+// Cluster itself.
+package guard
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// A Refusal is a write that was not sent because it would break a law.
+type Refusal struct {
+	Law   string // "floor", "black hole", "evidence", "order" or "preconditions"
+	Write string // what was to be written
+	Why   string
+}
+
+// Error says which law, which write, and what was found.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("%s was not sent, it would break the law of %s: %s", r.Write, r.Law, r.Why)
+}
+
+// Rules are what a Guard judges by.
+type Rules struct {
+	Release  string           // of the run: its revision's replicas are the wanted ones
+	Replicas int              // wanted; 0: as many as the release's revision has
+	Floor    int              // endpoints that no write may go below; 0: what serves now, up to the wanted replicas
+	MaxAge   time.Duration    // a look older than this justifies nothing
+	Now      func() time.Time // only differences are used
+}
+
+// A Guard is a Cluster over another one. It belongs to one run, and to one
+// goroutine.
+type Guard struct {
+	inner  cluster.Cluster
+	rules  Rules
+	state  cluster.State
+	looked time.Time
+	fresh  bool // one look pays for one write
+}
+
+// Over returns a Guard over a cluster.
+func Over(c cluster.Cluster, rules Rules) *Guard { return &Guard{inner: c, rules: rules} }
+
+// Observe implements cluster.Cluster. The look counts from before it was asked
+// for.
+func (g *Guard) Observe(ctx context.Context, app string) (cluster.State, error) {
+	g.fresh = false
+	began := g.rules.Now()
+	state, err := g.inner.Observe(ctx, app)
+	if err != nil {
+		return cluster.State{}, err
+	}
+	g.state, g.looked, g.fresh = state, began, true
+	return state, nil
+}
+
+// Put implements cluster.Cluster.
+func (g *Guard) Put(ctx context.Context, app string, r cluster.Revision) error {
+	err := g.spend("put "+r.Name, func() (string, string) { return g.judgePut(r) })
+	if err != nil {
+		return err
+	}
+	return g.inner.Put(ctx, app, r)
+}
+
+// SetRoute implements cluster.Cluster.
+func (g *Guard) SetRoute(ctx context.Context, app string, r cluster.Route) error {
+	err := g.spend("route "+r.Name, func() (string, string) { return g.judgeRoute(r) })
+	if err != nil {
+		return err
+	}
+	return g.inner.SetRoute(ctx, app, r)
+}
+
+// Delete implements cluster.Cluster.
+func (g *Guard) Delete(ctx context.Context, app string, r cluster.Revision) error {
+	err := g.spend("delete "+r.Name, func() (string, string) { return g.judgeDelete(r) })
+	if err != nil {
+		return err
+	}
+	return g.inner.Delete(ctx, app, r)
+}
+
+// spend uses up the look for one write, if the write breaks no law.
+func (g *Guard) spend(write string, judge func() (law, why string)) error {
+	law, why := "evidence", ""
+	switch age := g.rules.Now().Sub(g.looked); {
+	case !g.fresh:
+		why = "nothing was looked at since the last write"
+	case age > g.rules.MaxAge:
+		why = fmt.Sprintf("the last look is %v old", age)
+	default:
+		law, why = judge()
+	}
+	g.fresh = false
+	if why != "" {
+		return &Refusal{Law: law, Write: write, Why: why}
+	}
+	return nil
+}
+
+func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
+	found, exists := g.state.Named(r.Name)
+	if r.Version == "" {
+		switch {
+		case exists:
+			return "preconditions", "it exists already"
+		case r.Release == "" || len(r.Template) == 0:
+			return "preconditions", "a new revision needs a release and a template"
+		case r.Arm == "" && r.Seq < g.state.NextSeq():
+			return "order", fmt.Sprintf("its sequence %d is not above all others", r.Seq)
+		case r.Enabled && len(g.state.Revisions) > 0:
+			return "order", "it would get traffic before it was seen ready"
+		}
+		return "", ""
+	}
+	if law, why := same(r, found, exists); why != "" {
+		return law, why
+	}
+	if found.Outcome.Result != cluster.Undecided && r.Outcome.Result != found.Outcome.Result &&
+		!(found.Outcome.Result == cluster.Good && r.Outcome.Result == cluster.Failed) {
+		return "order", fmt.Sprintf("%s was decided: a decision is taken back only by giving a good one up", found.Outcome.Result)
+	}
+	after := found
+	after.Replicas, after.Enabled = r.Replicas, r.Enabled
+	if g.state.Can.Select && !g.state.Can.Enable {
+		after.Enabled = found.Enabled // found, not wanted
+	}
+	return g.floor(after, nil)
+}
+
+func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
+	sum := 0
+	for _, route := range g.state.Routes {
+		if route.Name == r.Name && route.Version != r.Version {
+			return "preconditions", "it is not the one that was looked at"
+		}
+	}
+	for name, weight := range r.Weights {
+		rev, ok := g.state.Named(name)
+		if !ok {
+			return "black hole", name + " does not exist"
+		}
+		if weight > 0 && rev.Ready == 0 && !r.Preview {
+			return "black hole", name + " has no ready pod"
+		}
+		sum += weight
+	}
+	if r.Preview {
+		return "", ""
+	}
+	if len(r.Weights) == 0 && !g.state.Can.Enable {
+		return "black hole", "it would select nothing"
+	}
+	if g.state.Can.Weigh && r.Weights != nil && sum != 100 {
+		return "black hole", fmt.Sprintf("its weights sum to %d, not 100", sum)
+	}
+	return g.floor(cluster.Revision{}, &r)
+}
+
+func (g *Guard) judgeDelete(r cluster.Revision) (law, why string) {
+	found, exists := g.state.Named(r.Name)
+	if law, why := same(r, found, exists); why != "" {
+		return law, why
+	}
+	if !g.state.Dark(found) {
+		return "order", fmt.Sprintf("it is not dark: %d endpoints, enabled %t, %d pods unsettled",
+			g.state.Exposed(r.Name), found.Enabled, found.Unsettled)
+	}
+	return "", ""
+}
+
+// same holds a write to the object that was looked at.
+func same(r, found cluster.Revision, exists bool) (law, why string) {
+	if !exists || r.UID != found.UID || r.Version != found.Version || r.Version == "" {
+		return "preconditions", "it is not the one that was looked at"
+	}
+	return "", ""
+}
+
+// floor judges availability, on each traffic route: a write may not turn the
+// worst case from at or above the floor to below it, nor lower it further.
+// Either one revision is as after says, or one route.
+func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why string) {
+	routes := g.state.Traffic()
+	if len(routes) == 0 {
+		routes = []cluster.Route{g.worker()}
+	}
+	for _, r := range routes {
+		now, before, then := 0, 0, 0
+		for _, found := range g.state.Revisions {
+			now += g.worst(found, found.Pods, r)
+			before += g.worst(found, found.Replicas, r)
+			switch {
+			case route != nil && route.Name == r.Name:
+				then += g.routed(found, r, *route)
+			case found.Name != after.Name:
+				then += g.worst(found, found.Replicas, r)
+			case after.Enabled || (!g.state.Can.Enable && !g.state.Worker()):
+				then += g.worst(found, after.Replicas, r)
+			}
+		}
+		if floor := g.least(now); then < floor && then < before {
+			return "floor", fmt.Sprintf("on %s it could leave %d of %d endpoints, and the floor is %d", r.Name, then, now, floor)
+		}
+	}
+	return "", ""
+}
+
+// worst is how many of a revision's endpoints on a route remain if the cluster
+// removes, of the pods above the wanted replicas, ready ones first.
+func (g *Guard) worst(found cluster.Revision, replicas int, r cluster.Route) int {
+	if r.Weights != nil && g.state.Can.Weigh && r.Weights[found.Name] == 0 {
+		return 0
+	}
+	return max(0, r.Serving[found.Name]-max(0, found.Pods-replicas))
+}
+
+// routed is how many endpoints a revision has on a route once that is as
+// wanted: what serves already, or what is ready to.
+func (g *Guard) routed(found cluster.Revision, now, wanted cluster.Route) int {
+	if wanted.Weights == nil {
+		return g.worst(found, found.Replicas, now)
+	}
+	if _, named := wanted.Weights[found.Name]; !named || (g.state.Can.Weigh && wanted.Weights[found.Name] == 0) {
+		return 0
+	}
+	return found.Ready
+}
+
+// worker is the route that an app without routes is judged by.
+func (g *Guard) worker() cluster.Route {
+	r := cluster.Route{Name: "the app's enabled workers", Serving: map[string]int{}}
+	for _, found := range g.state.Revisions {
+		r.Serving[found.Name] = g.state.ReliedOn(found.Name)
+	}
+	return r
+}
+
+// least is the floor of a route on which so many endpoints serve now.
+func (g *Guard) least(now int) int {
+	if g.rules.Floor > 0 {
+		return g.rules.Floor
+	}
+	wanted := g.rules.Replicas
+	if mine, ok := g.state.Find(g.rules.Release); wanted == 0 && ok {
+		wanted = mine.Replicas
+	}
+	if wanted == 0 {
+		return now
+	}
+	return min(now, wanted)
+}

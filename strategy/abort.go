@@ -1,0 +1,122 @@
+// How a run ends without success: the kinds of abort, the error that carries
+// one, and the sentinel for a run that could no longer tell.
+
+package strategy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// Kind says why a run was aborted, and so what to do.
+type Kind int
+
+const (
+	// Unfit: the settings, the target or the cluster do not fit the strategy.
+	// Nothing was written. Mend what the error names.
+	Unfit Kind = iota + 1
+
+	// Superseded: a newer release of the app exists. This run has stopped and
+	// touches nothing of the newer one. Usually there is nothing to do.
+	Superseded
+
+	// Failed: the release was given up, by a gate, a deadline or an undo.
+	// What served before serves again. Mend it and deploy a new release.
+	Failed
+
+	// Stranded: the release was given up, but there is nothing to go back to:
+	// what serves now, if anything, is the failed one. A person is needed.
+	Stranded
+
+	// Refused: the cluster refused a call (forbidden, invalid, over quota, out
+	// of scope) and would again. What serves is as it was. Mend what the error
+	// names, then run the same release again.
+	Refused
+
+	// Unsafe: every next step would have broken a law, for longer than the
+	// Runner's GiveUp. What serves is as it was. Run the same release again
+	// when what the error names is mended.
+	Unsafe
+)
+
+// String returns the kind's name in lower case.
+func (k Kind) String() string {
+	names := [...]string{"", "unfit", "superseded", "failed", "stranded", "refused", "unsafe"}
+	if k < Unfit || int(k) >= len(names) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return names[k]
+}
+
+func (k Kind) advice() string {
+	switch k {
+	case Unfit:
+		return "mend the input; nothing was written"
+	case Superseded:
+		return "nothing, if the newer release is meant; otherwise undo that one"
+	case Failed:
+		return "mend the app and deploy it as a new release (the same one stays given up)"
+	case Stranded:
+		return "deploy a release that works, or mend what serves now: there is no older good revision"
+	case Refused:
+		return "mend what was refused, then run the same release again"
+	}
+	return "mend what is named, then run the same release again"
+}
+
+// An AbortError says that a release is not in traffic, or not alone, and will
+// not get there by itself.
+type AbortError struct {
+	App      string
+	Release  string
+	Revision string // "" if there is none
+	Kind     Kind
+	Why      string
+	Serving  string // what serves now, for a person: "web-v001 3"
+	Err      error  // the cause, if it was an error; unwrapped by errors.Is and As
+}
+
+// Error says what was being done, to which revision, what was found, what
+// serves right now and what to do next.
+func (e *AbortError) Error() string {
+	what := "release " + e.Release
+	if e.Revision != "" {
+		what += " (" + e.Revision + ")"
+	}
+	return fmt.Sprintf("cutover %s: %s: %s: %s. Serving now: %s. To do: %s.",
+		e.App, what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.Kind.advice())
+}
+
+// Unwrap returns the cause, if it was an error.
+func (e *AbortError) Unwrap() error { return e.Err }
+
+// ErrGaveUp is what a run returns when its calls have failed for longer than
+// the Runner's GiveUp: it does not know what came of the last ones. What served
+// before the trouble was left serving. Run the same release again.
+var ErrGaveUp = errors.New("gave up")
+
+// serving names what serves in a state, for a person.
+func serving(s cluster.State) string {
+	var names []string
+	for _, r := range s.Revisions {
+		if n := s.Exposed(r.Name); n > 0 {
+			names = append(names, fmt.Sprintf("%s %d", r.Name, n))
+		}
+	}
+	if s.Strays > 0 {
+		names = append(names, fmt.Sprintf("%d pods of no revision", s.Strays))
+	}
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
+func sorted(names []string) string {
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,199 @@
+// Rules that strategies share. Each looks at one thing and returns the step
+// that follows from it, or nil if there is nothing to do about it. The first
+// that returns a step decides.
+
+package strategy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// place says whether this run is still the one to act: the release with the
+// highest sequence is. It also finds the run's own revision.
+func place(in Input) (mine cluster.Revision, found bool, stop Step) {
+	mine, found = in.Mine()
+	if !found {
+		return mine, false, nil
+	}
+	var newer *cluster.Revision
+	for i, r := range in.State.Revisions {
+		if r.Seq > mine.Seq && r.Arm == "" && r.Outcome.Result != cluster.Failed {
+			newer = &in.State.Revisions[i]
+		}
+	}
+	good := mine.Outcome.Result == cluster.Good
+	decided := mine.Outcome.Result != cluster.Undecided
+	switch {
+	case newer == nil && (decided || topmost(in.State, mine)):
+		return mine, true, nil
+	case newer != nil && good && in.Target.Unnamed():
+		return cluster.Revision{}, false, nil // an old release, deployed again
+	case newer != nil:
+		return mine, true, Abort{Superseded, fmt.Sprintf("%s is newer (release %s, %s)", newer.Name, newer.Release, newer.Outcome.Result)}
+	}
+	return mine, true, Abort{Superseded, "a newer release was deployed and given up since: deploy this one as a new release"}
+}
+
+func topmost(s cluster.State, r cluster.Revision) bool {
+	for _, other := range s.Revisions {
+		if other.Seq > r.Seq && other.Arm == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// create makes the new revision, dark. Its name allocates the sequence.
+func create(in Input) Step {
+	if len(in.Target.Template) == 0 {
+		return Abort{Unfit, "the target has no template to create a revision from"}
+	}
+	if n := in.State.Strays; n > 0 {
+		return Abort{Unfit, fmt.Sprintf("%d ready endpoints of its traffic routes are pods of no revision of it: give the Service a selector that only this app's revisions match, or remove those pods", n)}
+	}
+	replicas := in.Target.Replicas
+	for _, r := range in.State.Revisions {
+		if in.Target.Replicas == 0 && in.State.HasTraffic(r.Name) {
+			replicas = max(replicas, r.Replicas)
+		}
+	}
+	if replicas == 0 {
+		return Abort{Unfit, "0 replicas means as many as serve now, and nothing serves: name a number"}
+	}
+	seq := in.State.NextSeq()
+	return Put{Revision: cluster.Revision{
+		Name: cluster.RevisionName(in.App, seq, ""), Release: in.Target.Release, Seq: seq,
+		Template: in.Target.Template, Replicas: replicas,
+	}, Why: "release " + in.Target.Release}
+}
+
+// supersede gives up every older release that nobody decided about: its run
+// died, or will stop when it sees ours.
+func supersede(in Input, mine cluster.Revision) Step {
+	for _, r := range in.State.Revisions {
+		if r.Seq < mine.Seq && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided {
+			return fail(r, "superseded by "+mine.Name)
+		}
+	}
+	return nil
+}
+
+// fail gives a revision up, for good.
+func fail(r cluster.Revision, why string) Step {
+	r.Outcome = cluster.Outcome{Result: cluster.Failed, Why: why}
+	return Put{Revision: r, Why: why}
+}
+
+// boot waits until all pods of a dark revision are ready, or gives it up.
+func boot(in Input, mine cluster.Revision, within time.Duration) Step {
+	found := fmt.Sprintf("%d of %d pods ready", mine.Ready, mine.Replicas)
+	switch {
+	case in.Target.Replicas > mine.Replicas:
+		mine.Replicas = in.Target.Replicas
+		return Put{Revision: mine, Why: "the target wants more"}
+	case mine.Ready >= mine.Replicas:
+		return nil
+	case in.Held(mine.Raised, within):
+		return fail(mine, fmt.Sprintf("not ready within %v: %s", within, found))
+	}
+	return Wait{Why: found}
+}
+
+// darken takes traffic off a revision, until nothing sends it any. A revision
+// that was good before cutover knew it is recorded as good in the same write.
+func darken(in Input, r cluster.Revision, why string) Step {
+	switch {
+	case in.State.Dark(r):
+		return nil
+	case r.Enabled || r.Unsettled > 0:
+		if r.Outcome.Result == cluster.Undecided && in.State.IsGood(r) {
+			r.Outcome = cluster.Outcome{Result: cluster.Good, Why: "had traffic before"}
+		}
+		r.Enabled = false
+		return Put{Revision: r, Why: why}
+	case in.State.Exposed(r.Name) == 0:
+		return behind(r)
+	}
+	return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", in.State.Exposed(r.Name), r.Name)}
+}
+
+// behind waits until the cluster has taken up the last Put: until then pods may
+// be born of what was before.
+func behind(r cluster.Revision) Step {
+	if r.Behind {
+		return Wait{Why: "the cluster has not taken up what was last wanted of " + r.Name}
+	}
+	return nil
+}
+
+// giveBack undoes a revision that was given up: the newest good one gets its
+// capacity and its traffic back, then everything else goes dark, then the bad
+// one loses its replicas.
+func giveBack(in Input, bad cluster.Revision, within, drain time.Duration) Step {
+	back, ok := in.State.NewestGood(bad)
+	if !ok && in.State.HasTraffic(bad.Name) {
+		return Abort{Stranded, bad.Outcome.Why + "; no older revision is good, so it was left in traffic"}
+	}
+	if ok {
+		if step := bringBack(in, back, within); step != nil {
+			return step
+		}
+	}
+	for _, r := range in.State.Revisions {
+		if r.Name == back.Name {
+			continue
+		}
+		if step := darken(in, r, "traffic goes back"); step != nil {
+			return step
+		}
+	}
+	if bad.Replicas > 0 {
+		if !in.Held(bad.Moved, drain) {
+			return Wait{Why: bad.Name + " drains", Until: in.Until(bad.Moved, drain)}
+		}
+		bad.Replicas = 0
+		return Put{Revision: bad, Why: "it was given up"}
+	}
+	return Abort{Failed, bad.Outcome.Why}
+}
+
+// bringBack restores the capacity of a good revision and then its traffic, if
+// anything else has some.
+func bringBack(in Input, back cluster.Revision, within time.Duration) Step {
+	need, away := 0, 0
+	for _, r := range in.State.Revisions {
+		if r.Name != back.Name && !in.State.Dark(r) {
+			need = max(need, r.Replicas)
+			away += in.State.Exposed(r.Name)
+		}
+	}
+	serves := in.State.ReliedOn(back.Name)
+	switch {
+	case need == 0 && back.Enabled && back.Unsettled == 0:
+		return nil // nothing was taken from it
+	case back.Replicas < need:
+		back.Replicas = need
+		return Put{Revision: back, Why: "capacity first: traffic goes back to it"}
+	case !back.Enabled || back.Unsettled > 0:
+		back.Enabled = true
+		return Put{Revision: back, Why: "traffic goes back to it"}
+	case serves >= back.Replicas || away == 0 && serves > 0:
+		return nil
+	case in.Held(later(back.Since, back.Raised, in.Watched), within):
+		return Abort{Stranded, fmt.Sprintf("%s, where traffic goes back to, has only %d of %d endpoints after %v", back.Name, serves, back.Replicas, within)}
+	}
+	return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s are back", serves, back.Replicas, back.Name)}
+}
+
+func later(times ...time.Time) time.Time {
+	var last time.Time
+	for _, t := range times {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}

@@ -1,0 +1,366 @@
+// The Runner: the one loop, and the one place that writes.
+
+package strategy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
+	"github.com/cutover-dev/cutover/internal/guard"
+)
+
+// A Runner carries a strategy's steps out. Only Cluster must be set. A Runner
+// holds nothing of a run: it may be copied, and used for several at once if its
+// Cluster and Clock may.
+type Runner struct {
+	Cluster cluster.Cluster
+
+	// ID names a run in what it writes. It must differ between any two runs
+	// that could meet; "" draws one.
+	ID string
+
+	Clock     Clock         // nil: the machine's. Only slept by, and used for differences
+	Poll      time.Duration // between two looks while waiting; 0: 2s
+	GiveUp    time.Duration // how long every try may fail before the run does; 0: 5m
+	Skew      time.Duration // how far clocks of the cluster may differ; 0: 30s, negative: not at all
+	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s, negative: never waits, always writes
+
+	// Floor is the number of endpoints, on every traffic route, that no write
+	// may risk going below. 0: what serves at each look, up to the replicas
+	// wanted.
+	Floor int
+
+	// Stay makes Run do what falls due, too, and return only when nothing is.
+	Stay bool
+
+	// Trace, if set, is called in Run's own goroutine before each step, and
+	// again with the error if it failed.
+	Trace func(Event)
+}
+
+// A Clock lets time pass.
+type Clock interface {
+	Now() time.Time
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// An Event is one turn of the loop. As Next is pure, a recorded Input can be
+// planned again off-line.
+type Event struct {
+	App   string
+	Turn  int   // counts from 1
+	Input Input // zero if the look failed
+	Step  Step  // nil if the look failed
+	Err   error // why the look, the step or the gate failed; nil before the step is taken
+}
+
+// String returns one line: the step, and the error if there is one.
+func (e Event) String() string {
+	what := "look"
+	if e.Step != nil {
+		what = e.Step.String()
+	}
+	if e.Err != nil {
+		return what + ": " + e.Err.Error()
+	}
+	return what
+}
+
+// maxAge is how old a look may be and still justify a write.
+const maxAge = 30 * time.Second
+
+// Run looks, asks the strategy, takes one step and looks again, until the
+// strategy says so or ctx ends. It returns
+//
+//   - what falls due later, and nil: the target was seen good and alone in
+//     traffic on a fresh look;
+//   - an [*AbortError]: its Kind says what came of it and what to do;
+//   - an error that Is [ErrGaveUp]: calls kept failing;
+//   - an error that Is ctx's: stopped. The app serves on as it is.
+//
+// It may be killed at any point and run again with the same target, strategy
+// settings and app; the same target is never deployed twice. Two runs of one
+// app at once are safe: the one with the higher sequence wins.
+func (r Runner) Run(ctx context.Context, app string, target cluster.Target, s Strategy) (Done, error) {
+	run, err := r.begin(app, target, s)
+	if err != nil {
+		return Done{}, err
+	}
+	for {
+		done, err := run.turn(ctx)
+		if err != nil {
+			return Done{}, err
+		}
+		if done != nil {
+			return *done, nil
+		}
+	}
+}
+
+// run is one Run under way: nothing in it outlives the process, and nothing in
+// it is needed to go on after a kill.
+type run struct {
+	Runner
+	app      string
+	target   cluster.Target
+	strategy Strategy
+
+	guard   *guard.Guard
+	fence   fence
+	trouble *backoff.ExponentialBackOff // nil while all is well
+	refused *guard.Refusal              // what the guard has refused, while it is
+
+	turns   int
+	state   cluster.State // the last look
+	looked  time.Time     // when, by the Clock
+	watched time.Time
+	checked Checked
+	sent    string // the last write
+}
+
+func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, error) {
+	r = r.withDefaults()
+	target = target.Named()
+	run := &run{Runner: r, app: app, target: target, strategy: s}
+	switch {
+	case r.Cluster == nil:
+		return nil, run.abort(Unfit, "the Runner has no Cluster", nil)
+	case s == nil:
+		return nil, run.abort(Unfit, "there is no strategy", nil)
+	case app == "":
+		return nil, run.abort(Unfit, "the app has no name", nil)
+	case len(target.Template) == 0 && target.Unnamed():
+		return nil, run.abort(Unfit, "the target has neither a release nor a template", nil)
+	case target.Replicas < 0:
+		return nil, run.abort(Unfit, fmt.Sprintf("the target wants %d replicas; 0 means as many as serve now", target.Replicas), nil)
+	}
+	run.guard = guard.Over(r.Cluster, guard.Rules{
+		Release: target.Release, Replicas: target.Replicas, Floor: r.Floor, MaxAge: maxAge, Now: r.Clock.Now,
+	})
+	run.fence = fence{id: r.ID, wait: r.FenceWait}
+	return run, nil
+}
+
+func (r Runner) withDefaults() Runner {
+	for _, d := range []struct {
+		field *time.Duration
+		zero  time.Duration
+	}{{&r.Poll, 2 * time.Second}, {&r.GiveUp, 5 * time.Minute}, {&r.Skew, 30 * time.Second}, {&r.FenceWait, time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.zero
+		}
+	}
+	r.Skew = max(0, r.Skew)
+	if r.Clock == nil {
+		r.Clock = machineClock{}
+	}
+	if r.ID == "" {
+		r.ID = rand.Text()
+	}
+	return r
+}
+
+// turn is one turn of the loop. It returns a Done when the run is.
+func (r *run) turn(ctx context.Context) (*Done, error) {
+	r.turns++
+	in, err := r.look(ctx)
+	if err != nil {
+		r.trace(Input{}, nil, err)
+		return nil, r.failed(ctx, err, "")
+	}
+	step := r.fence.before(in, r.strategy.Next(in))
+	if r.fruitless(in, step) {
+		step = Wait{Why: "nothing has come yet of: " + step.String()}
+	}
+	r.trace(in, step, nil)
+	switch s := step.(type) {
+	case Done:
+		if !r.Stay || s.Due.IsZero() {
+			return &s, nil
+		}
+		step = Wait{Why: s.What, Until: s.Due}
+	case Abort:
+		return nil, r.abort(s.Kind, s.Why, nil)
+	}
+	object, err := r.take(ctx, in, step)
+	if err != nil {
+		r.trace(in, step, err)
+		return nil, r.failed(ctx, err, object)
+	}
+	r.trouble, r.refused = nil, nil
+	return nil, nil
+}
+
+// look takes a look that is young enough to act on.
+func (r *run) look(ctx context.Context) (Input, error) {
+	if err := ctx.Err(); err != nil {
+		return Input{}, err
+	}
+	began := r.Clock.Now()
+	state, err := r.guard.Observe(ctx, r.app)
+	if err != nil {
+		return Input{}, fmt.Errorf("looking at %s: %w", r.app, err)
+	}
+	if took := r.Clock.Now().Sub(began); took > maxAge {
+		return Input{}, fmt.Errorf("looking at %s took %v: too old to act on", r.app, took)
+	}
+	if r.looked.IsZero() || began.Sub(r.looked) > max(3*r.Poll, 3*time.Second) {
+		r.watched = state.At // a first look, or one after a gap
+	}
+	if r.looked.IsZero() {
+		r.fence.firstLook(state)
+	}
+	r.state, r.looked = state, r.Clock.Now()
+	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew}
+	r.checked = Checked{}
+	return in, nil
+}
+
+// take takes one step. Every write of cutover is sent from here, through the
+// guard. It returns the name of the object that a write was for.
+func (r *run) take(ctx context.Context, in Input, step Step) (object string, err error) {
+	switch s := step.(type) {
+	case Put:
+		return s.Revision.Name, r.guard.Put(ctx, r.app, r.fence.stamp(in, s.Revision))
+	case SetRoute:
+		s.Route.Fence = r.fence.token()
+		return s.Route.Name, r.guard.SetRoute(ctx, r.app, s.Route)
+	case Delete:
+		return s.Revision.Name, r.guard.Delete(ctx, r.app, s.Revision)
+	case Check:
+		r.check(ctx, in, s)
+		return "", nil
+	case Wait:
+		pause := r.Poll
+		if !s.Until.IsZero() {
+			pause = max(min(pause, s.Until.Sub(in.State.At)), pause/10)
+		}
+		return "", r.Clock.Sleep(ctx, pause)
+	}
+	return "", fmt.Errorf("the strategy says %T, which is no step: %w", step, cluster.ErrUnsupported)
+}
+
+// fruitless reports whether this very write was sent at the last look, which it
+// changed nothing of: asking again at once would be as fruitless.
+func (r *run) fruitless(in Input, step Step) bool {
+	sent := ""
+	switch s := step.(type) {
+	case Put:
+		found, _ := in.State.Named(s.Revision.Name)
+		sent = fmt.Sprint(step, found.Version, found.Unsettled)
+	case SetRoute:
+		sent = fmt.Sprint(step, s.Route.Version)
+	case Delete:
+		sent = fmt.Sprint(step, s.Revision.Version)
+	}
+	again := sent != "" && sent == r.sent
+	r.sent = sent
+	if again {
+		r.sent = ""
+	}
+	return again
+}
+
+// check asks a gate. A gate that fails to answer is pending, and reported.
+func (r *run) check(ctx context.Context, in Input, s Check) {
+	r.checked = Checked{Name: s.Name, Verdict: health.Pending}
+	verdict, why, err := s.Gate.Check(ctx, health.Look{App: r.app, State: in.State, Target: s.Revision, Baseline: s.Baseline})
+	if err != nil {
+		r.checked.Why = "the gate did not answer"
+		r.trace(in, s, err)
+		return
+	}
+	r.checked.Verdict, r.checked.Why = verdict, why
+}
+
+// failed decides what a failed call means: the end of the run, or another look.
+func (r *run) failed(ctx context.Context, err error, object string) error {
+	var refusal *guard.Refusal
+	conflict := errors.Is(err, cluster.ErrConflict)
+	switch {
+	case errors.As(err, &refusal):
+		r.refused = refusal
+	case errors.Is(err, cluster.ErrRefused):
+		return r.abort(Refused, err.Error(), err)
+	case errors.Is(err, cluster.ErrUnsupported):
+		return r.abort(Unfit, err.Error(), err)
+	case object != "" && !conflict:
+		r.fence.doubt(object, r.state.At)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("cutover %s: release %s: stopped while %w. Serving when last seen: %s. To do: run the same release again, it goes on from there",
+			r.app, r.target.Release, context.Cause(ctx), serving(r.state))
+	}
+	if r.trouble == nil {
+		r.trouble = r.newTrouble()
+		if conflict {
+			return nil // somebody else wrote it: look again now
+		}
+	}
+	pause := r.trouble.NextBackOff()
+	if pause == backoff.Stop {
+		return r.giveUp(err)
+	}
+	if err := r.Clock.Sleep(ctx, pause); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("cutover %s: the clock cannot sleep: %w", r.app, err)
+	}
+	return nil
+}
+
+// newTrouble starts to count how long every try fails. There is no chance in
+// it: whoever runs many at once gives them different times by their own steps.
+func (r *run) newTrouble() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.MaxElapsedTime = min(r.Poll, time.Second), 30*time.Second, r.GiveUp
+	b.RandomizationFactor, b.Clock = 0, r.Clock
+	b.Reset()
+	return b
+}
+
+func (r *run) giveUp(err error) error {
+	if r.refused != nil {
+		return r.abort(Unsafe, r.refused.Error(), err)
+	}
+	return fmt.Errorf("cutover %s: release %s: %w after %v of failing calls. Serving when last seen: %s. To do: mend the cause, then run the same release again. Last error: %w",
+		r.app, r.target.Release, ErrGaveUp, r.GiveUp, serving(r.state), err)
+}
+
+func (r *run) abort(kind Kind, why string, err error) error {
+	mine, _ := r.state.Find(r.target.Release)
+	if kind == Failed && r.target.Unnamed() {
+		why += "; the release was made from the template, so the same template is this release again: to retry it, name a Release"
+	}
+	return &AbortError{
+		App: r.app, Release: r.target.Release, Revision: mine.Name,
+		Kind: kind, Why: why, Serving: serving(r.state), Err: err,
+	}
+}
+
+func (r *run) trace(in Input, step Step, err error) {
+	if r.Trace != nil {
+		r.Trace(Event{App: r.app, Turn: r.turns, Input: in, Step: step, Err: err})
+	}
+}
+
+// machineClock is the machine's own clock.
+type machineClock struct{}
+
+func (machineClock) Now() time.Time { return time.Now() }
+
+func (machineClock) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

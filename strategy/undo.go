@@ -1,0 +1,44 @@
+// Undo: taking a release back, at any point.
+
+package strategy
+
+import (
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// Undo returns a strategy that gives the target's release up and sends traffic
+// back to the newest good revision below it, in the way of s: capacity first,
+// then traffic, in one flip. It must be given the Release by name; run again,
+// it goes on from where it was. Done means that the older revision serves.
+//
+// It refuses, before any write, if the release is not there, if a newer one is,
+// or if nothing older is good.
+func Undo(s Strategy, why string) Strategy { return undo{s, why} }
+
+type undo struct {
+	strategy Strategy
+	why      string
+}
+
+func (u undo) Next(in Input) Step {
+	mine, found, stop := place(in)
+	switch {
+	case in.Target.Unnamed():
+		return Abort{Unfit, "an undo needs the name of the release to undo"}
+	case stop != nil:
+		return stop
+	case !found:
+		return Abort{Unfit, "there is no revision of this release to undo"}
+	}
+	if mine.Outcome.Result != cluster.Failed {
+		if _, ok := in.State.NewestGood(mine); !ok {
+			return Abort{Unfit, "no older revision is good: there is nothing to go back to"}
+		}
+		return fail(mine, because("undone", u.why))
+	}
+	step := u.strategy.Next(in)
+	if abort, ok := step.(Abort); ok && abort.Kind == Failed {
+		return Done{}
+	}
+	return step
+}
