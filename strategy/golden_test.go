@@ -55,7 +55,7 @@ type stage struct {
 	stay    bool
 	trace   bytes.Buffer
 	last    [2]string // lines
-	stopAt  int // the write before which the next run is stopped; 0: none
+	stopAt  int       // the write before which the next run is stopped; 0: none
 	verdict map[string]string
 }
 

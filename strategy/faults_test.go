@@ -1,0 +1,344 @@
+// Every fault at every call: each scenario is run once undisturbed, and then
+// once per call and fault. Whatever happens, the app serves at every single
+// change, a killed run leaves it serving for ever, and running again ends where
+// the undisturbed run did.
+
+package strategy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
+	"github.com/cutover-dev/cutover/health"
+	"github.com/cutover-dev/cutover/strategy"
+)
+
+// A fault happens at one call.
+type fault int
+
+const (
+	none       fault = iota
+	lost             // the request never arrives
+	unanswered       // it takes effect, the answer is lost
+	conflict         // somebody else was first
+	late             // no answer, and it takes effect three calls later
+	killBefore       // the process dies before it sends
+	killAfter        // the process dies when the cluster has done it
+	killLate         // the process dies, and the write arrives three calls into the next run
+	latest           // no answer, and it arrives when the run is over
+	killLatest       // the process dies, and the write arrives when the next run is over
+)
+
+var faults = map[fault]string{lost: "lost", unanswered: "unanswered", conflict: "conflict", late: "late",
+	killBefore: "killed before", killAfter: "killed after", killLate: "killed, and it arrives late",
+	latest: "late until after the end", killLatest: "killed, and it arrives after the end"}
+
+// lands is how long a write may be under way; it is the Runner's FenceWait.
+const lands = time.Minute
+
+var (
+	errLost   = errors.New("connection reset")
+	errKilled = errors.New("killed")
+)
+
+// faulty is a Cluster whose nth call goes wrong.
+type faulty struct {
+	cluster.Cluster
+	calls, nth int
+	fault      fault
+	isWrite    bool // the nth call was a write
+	pending    func(context.Context) error
+	due        int
+	clock      strategy.Clock
+	sent       time.Time
+}
+
+// over lets what is still under way arrive, if it may be for so long.
+func (f *faulty) over() {
+	if f.pending != nil && f.clock.Now().Sub(f.sent) < lands {
+		_ = f.pending(context.Background())
+	}
+}
+
+func (f *faulty) call(ctx context.Context, write bool, do func(context.Context) error) error {
+	f.calls++
+	if f.pending != nil && f.calls >= f.due {
+		_ = f.pending(context.Background()) // too late or not: whoever sent it does not hear of it
+		f.pending = nil
+	}
+	if f.calls != f.nth {
+		return do(ctx)
+	}
+	f.isWrite = write
+	switch f.fault {
+	case lost:
+		return errLost
+	case conflict:
+		return fmt.Errorf("injected: %w", cluster.ErrConflict)
+	case unanswered:
+		_ = do(ctx)
+		return errLost
+	case late:
+		f.pending, f.due = do, f.calls+3
+		return errLost
+	case killBefore:
+		return errKilled
+	case killAfter:
+		_ = do(ctx)
+		return errKilled
+	case killLate:
+		f.pending, f.due = do, f.calls+3
+		return errKilled
+	case latest, killLatest:
+		f.pending, f.due, f.sent = do, 1<<30, f.clock.Now()
+		if f.fault == latest {
+			return errLost
+		}
+		return errKilled
+	}
+	return do(ctx)
+}
+
+func (f *faulty) Observe(ctx context.Context, app string) (s cluster.State, err error) {
+	err = f.call(ctx, false, func(ctx context.Context) (err error) { s, err = f.Cluster.Observe(ctx, app); return err })
+	return s, err
+}
+func (f *faulty) Put(ctx context.Context, app string, r cluster.Revision) error {
+	return f.call(ctx, true, func(ctx context.Context) error { return f.Cluster.Put(ctx, app, r) })
+}
+func (f *faulty) Delete(ctx context.Context, app string, r cluster.Revision) error {
+	return f.call(ctx, true, func(ctx context.Context) error { return f.Cluster.Delete(ctx, app, r) })
+}
+
+type scenario struct {
+	name    string
+	rb      strategy.RedBlack
+	first   bool // nothing is there before
+	prepare bool // build-2 is deployed before
+	target  cluster.Target
+	shrunk  bool // and web-v001 has shrunk since
+	undo    bool
+	stay    bool
+	floor   int
+}
+
+func scenarios() []scenario {
+	failing := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) {
+		return health.Fail, "5xx", nil
+	})
+	next := cluster.Target{Release: "build-2", Template: []byte("build-2")}
+	keep := strategy.Retention{Shrink: time.Minute, ShrinkTo: 1, Destroy: 2 * time.Minute}
+	return []scenario{
+		{name: "first deployment", first: true, target: cluster.Target{Release: "build-2", Template: []byte("t"), Replicas: 3}},
+		{name: "upgrade", target: next, rb: strategy.RedBlack{Bake: 10 * time.Second}, floor: 3},
+		{name: "upgrade, and retention", target: next, rb: strategy.RedBlack{Keep: keep, Drain: 5 * time.Second}, stay: true, floor: 3},
+		{name: "gate before fails", target: next, rb: strategy.RedBlack{Before: failing}, floor: 3},
+		{name: "gate after fails", target: next, rb: strategy.RedBlack{After: failing, Bake: 10 * time.Second}, floor: 3},
+		{name: "never ready", target: cluster.Target{Release: "build-2", Template: []byte("bad")}, rb: strategy.RedBlack{Ready: time.Minute}, floor: 3},
+		{name: "undo", prepare: true, undo: true, target: cluster.Target{Release: "build-2"}, floor: 3},
+		{name: "undo to a side that has shrunk", prepare: true, shrunk: true, undo: true, target: cluster.Target{Release: "build-2"}, floor: 3},
+		{name: "the release after", prepare: true, target: cluster.Target{Release: "build-3", Template: []byte("build-3")}, rb: strategy.RedBlack{Drain: 5 * time.Second}, stay: true, floor: 3},
+	}
+}
+
+// world makes the scenario's world, in which a breach of the floor is reported.
+func (s scenario) world(t *testing.T, breach func(string)) *fake.Cluster {
+	var w *fake.Cluster
+	armed := false
+	w = fake.New(fake.World{
+		Batch: 2,
+		Ready: func(template []byte) (time.Duration, bool) {
+			return 2 * time.Second, !bytes.Contains(template, []byte("bad"))
+		},
+		Changed: func() {
+			if state := w.State("web"); armed && state.Serving() < s.floor {
+				breach(fmt.Sprintf("%d endpoints serve, the floor is %d\n%s", state.Serving(), s.floor, shows(state)))
+			}
+		},
+	})
+	if !s.first {
+		w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
+	}
+	if s.prepare {
+		_, err := s.runner(w, w, "before").Run(context.Background(), "web", cluster.Target{Release: "build-2", Template: []byte("build-2")}, strategy.RedBlack{})
+		require.NoError(t, err)
+	}
+	if s.shrunk {
+		old, _ := w.State("web").Named("web-v001")
+		old.Replicas = 1
+		require.NoError(t, w.Put(context.Background(), "web", old))
+		require.NoError(t, w.Sleep(context.Background(), time.Minute))
+	}
+	armed = true
+	return w
+}
+
+func (s scenario) runner(c cluster.Cluster, w *fake.Cluster, id string) strategy.Runner {
+	return strategy.Runner{Cluster: c, Clock: w, ID: id, Skew: -1, Stay: s.stay, Poll: time.Second}
+}
+
+// run runs until the run is killed or ends, and then again until it ends.
+func (s scenario) run(t *testing.T, w *fake.Cluster, f *faulty) (outcome string) {
+	for i := range 3 {
+		ctx, cancel := context.WithCancel(context.Background())
+		runner := s.runner(f, w, fmt.Sprint("run", i))
+		killed, turns := false, 0
+		runner.Trace = func(e strategy.Event) {
+			turns++
+			if errors.Is(e.Err, errKilled) || turns > 5000 {
+				killed = errors.Is(e.Err, errKilled)
+				cancel()
+			}
+		}
+		_, err := runner.Run(ctx, "web", s.target, s.strategy())
+		cancel()
+		if killed {
+			w.Forget()
+			continue
+		}
+		if err == nil {
+			return "done"
+		}
+		var abort *strategy.AbortError
+		require.ErrorAs(t, err, &abort)
+		return abort.Kind.String()
+	}
+	t.Fatal("killed three times by one fault")
+	return ""
+}
+
+// once runs until the first error, and no more.
+func (s scenario) once(f *faulty, w *fake.Cluster, id string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	runner := s.runner(f, w, id)
+	runner.Trace = func(e strategy.Event) {
+		if e.Err != nil {
+			cancel()
+		}
+	}
+	_, _ = runner.Run(ctx, "web", s.target, s.strategy())
+}
+
+func (s scenario) strategy() strategy.Strategy {
+	if s.undo {
+		return strategy.Undo(s.rb, "by ops")
+	}
+	return s.rb
+}
+
+// ends is what counts of the end: everything but times and fences.
+func ends(outcome string, w *fake.Cluster) string {
+	creates := 0
+	for _, write := range w.Writes() {
+		if write.Verb == "create" {
+			creates++
+		}
+	}
+	return fmt.Sprintf("%s, %d created\n%s", outcome, creates, shows(w.State("web")))
+}
+
+func TestEveryFaultAtEveryCall(t *testing.T) {
+	runs := 0
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			w := s.world(t, func(why string) { t.Fatal(why) })
+			reference := &faulty{Cluster: w, clock: w}
+			want := ends(s.run(t, w, reference), w)
+			require.Greater(t, reference.calls, 5)
+			for kind := lost; kind <= killLatest; kind++ {
+				for nth := 1; nth <= reference.calls; nth++ {
+					where := fmt.Sprintf("%s: call %d of %d is %s", s.name, nth, reference.calls, faults[kind])
+					w := s.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
+					f := &faulty{Cluster: w, clock: w, nth: nth, fault: kind}
+					got := ends(s.run(t, w, f), w)
+					f.over()
+					require.GreaterOrEqual(t, f.calls, nth, "%s: never came to it", where)
+					require.Equal(t, want, got, where)
+					require.NoError(t, w.Sleep(context.Background(), 5*time.Minute)) // and it stays so
+					require.Equal(t, shows(w.State("web")), want[bytes.IndexByte([]byte(want), '\n')+1:], where)
+					runs++
+				}
+			}
+		})
+	}
+	t.Logf("%d runs, each with one fault", runs)
+}
+
+// A process that died leaves the app serving, though nobody ever acts again.
+func TestAbandonedAtEveryCall(t *testing.T) {
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			for _, kind := range []fault{killBefore, killAfter, killLate} {
+				reached := true
+				for nth := 1; reached; nth++ {
+					where := fmt.Sprintf("%s: call %d is %s", s.name, nth, faults[kind])
+					w := s.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
+					f := &faulty{Cluster: w, clock: w, nth: nth, fault: kind}
+					s.once(f, w, "only")
+					if f.pending != nil {
+						_ = f.pending(context.Background())
+					}
+					require.NoError(t, w.Sleep(context.Background(), time.Hour))
+					require.GreaterOrEqual(t, w.State("web").Serving(), s.floor, where)
+					reached = f.calls >= nth
+				}
+			}
+		})
+	}
+}
+
+// A run that died has sent one last write. Whatever is run next, that write may
+// arrive when it is over, and changes nothing then.
+func TestLastWriteOfADeadRunArrivesAfterTheNextOne(t *testing.T) {
+	upgrade := scenario{name: "upgrade", target: cluster.Target{Release: "build-2", Template: []byte("build-2")}, floor: 3}
+	for _, next := range []scenario{
+		{name: "undo", undo: true, target: cluster.Target{Release: "build-2"}},
+		{name: "the next release", target: cluster.Target{Release: "build-3", Template: []byte("build-3")}},
+		{name: "the next release, which is bad", target: cluster.Target{Release: "build-3", Template: []byte("bad")}, rb: strategy.RedBlack{Ready: 20 * time.Second}},
+	} {
+		t.Run(next.name, func(t *testing.T) {
+			arrived, reached := 0, true
+			for nth := 1; reached; nth++ {
+				where := fmt.Sprintf("call %d arrives after %s", nth, next.name)
+				w := upgrade.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
+				f := &faulty{Cluster: w, clock: w, nth: nth, fault: killLatest}
+				upgrade.once(f, w, "dead")
+				if reached = f.calls >= nth; !f.isWrite {
+					continue
+				}
+				outcome := next.run(t, w, f)
+				before := shows(w.State("web"))
+				f.over()
+				require.NoError(t, w.Sleep(context.Background(), time.Hour))
+				if outcome != strategy.Unfit.String() { // an undo before there was anything
+					require.Equal(t, before, shows(w.State("web")), where)
+					arrived++
+				}
+			}
+			require.Greater(t, arrived, 3)
+		})
+	}
+}
+
+// An undisturbed run writes what its doc says and no more.
+func TestWritesOfAnUndisturbedRun(t *testing.T) {
+	for _, n := range []int{1, 3, 10} {
+		w := fake.New(fake.World{})
+		w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: n, Enabled: true, Template: []byte("old")})
+		before := len(w.Writes())
+		_, err := strategy.Runner{Cluster: w, Clock: w, ID: "run", Stay: true}.Run(context.Background(), "web",
+			cluster.Target{Release: "build-2", Template: []byte("t")}, strategy.RedBlack{Keep: strategy.Retention{Shrink: time.Minute}})
+		require.NoError(t, err)
+		const create, good, shrink = 1, 1, 1
+		require.Len(t, w.Writes()[before:], create+(1+n)+(1+n)+good+shrink, "%v", w.Writes()[before:])
+	}
+}
