@@ -65,12 +65,13 @@ type Cluster interface {
 	Put(ctx context.Context, app string, r Revision) error
 
 	// SetRoute makes one route object be as r says: its Weights, Note, Fence
-	// and From, in one write, compared by r.Version like Put. Routes are not
-	// created: a Name that Observe did not show is ErrRefused. An empty Note,
-	// Fence or From leaves the stored one.
+	// and From, in one write, compared by r.Version like Put; if nothing differs
+	// it writes nothing. Routes are not created: a Name that Observe did not
+	// show is ErrRefused. An empty Note, Fence or From leaves the stored one;
+	// nil Weights are written like any others.
 	SetRoute(ctx context.Context, app string, r Route) error
 
-	// Delete removes the revision r.Name with its pods, if it still is the one
+	// Delete removes the revision r.Name, and later its pods, if it still is the one
 	// with r.UID and has not changed since r.Version; otherwise ErrConflict. If
 	// there is no revision of that name, that is no error. Delete without a UID
 	// and a Version is ErrRefused.
@@ -127,10 +128,10 @@ type Revision struct {
 	// Wanted. Put sets them.
 
 	Replicas int     // ≥ 0
-	Enabled  bool    // its ready pods are to get traffic; found, not wanted, where Can.Select alone moves it
-	Outcome  Outcome // durable; written once
+	Enabled  bool    // its ready pods are to get traffic; found, not wanted, where only routes move it
+	Outcome  Outcome // durable; after good only failed may follow, after failed nothing
 	Note     string  // the strategy's own step, stored in the same write
-	Fence    string  // the run that last wrote this object and every pod of it; "" if they differ
+	Fence    string  // the run that last wrote this object and every pod of it; "" if they differ, or while Behind
 
 	// Found. Put ignores them, but for UID and Version.
 
@@ -139,7 +140,7 @@ type Revision struct {
 	Ready     int       // pods that are available and not terminating
 	Unsettled int       // pods whose traffic is not as Enabled says; another Put settles them
 	Behind    bool      // the cluster has not taken up the last Put: pods may yet be born of what was before
-	Raised    time.Time // when a writer last raised Replicas
+	Raised    time.Time // when a writer last raised Replicas; its creation counts
 	Since     time.Time // when a writer last changed Enabled or Outcome; zero: never
 	Moved     time.Time // when this observer last saw its Serving change; its first look if never
 	UID       string    // this object and no other, ever
@@ -187,7 +188,10 @@ type Route struct {
 
 	// Found. SetRoute ignores them, but for Version.
 
-	Serving map[string]int // ready endpoints by revision name, whatever the weight
+	// Serving counts ready endpoints by revision name, whatever the weight: pods
+	// that this same look shows ready and not terminating. Where Weights is not
+	// nil, a revision must be named there, at 0 if need be, to be counted.
+	Serving map[string]int
 	Since   time.Time      // when a writer last changed Weights; zero: never
 	Version string         // opaque: what a write is compared with
 }

@@ -52,7 +52,7 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 	if r.Created.IsZero() {
 		r.Created = c.at()
 	}
-	r.Pods, r.Ready, r.Unsettled = r.Replicas, r.Replicas, 0
+	r.Pods, r.Ready, r.Unsettled, r.Behind = r.Replicas, r.Replicas, 0, false
 	s := cluster.State{}
 	for _, route := range a.routes {
 		if r.Enabled && c.named() && !route.Preview && route.Weights != nil {

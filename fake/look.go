@@ -177,7 +177,7 @@ func (a *app) serving(i int) map[string]int {
 	n := map[string]int{}
 	for _, r := range a.revisions {
 		for _, p := range r.pods {
-			if p.ends[i].listed {
+			if p.ends[i].listed && p.ready && !p.leaving {
 				n[r.Name]++
 			}
 		}

@@ -233,8 +233,8 @@ func (c *Cluster) setRoute(app string, r cluster.Route) (wrote bool, err error) 
 	case stored.Version != r.Version:
 		return false, fmt.Errorf("compared with version %s, found %s: %w", r.Version, stored.Version, cluster.ErrConflict)
 	}
-	for name, weight := range r.Weights {
-		if weight < 0 {
+	for _, name := range slices.Sorted(maps.Keys(r.Weights)) {
+		if weight := r.Weights[name]; weight < 0 {
 			return false, fmt.Errorf("%d percent for %s: %w", weight, name, cluster.ErrRefused)
 		}
 	}

@@ -1,0 +1,60 @@
+// Package cutover moves production traffic from one revision of an app to the
+// next on Kubernetes, from inside your own process: no custom resource, no
+// controller, no server. This package holds no code: it is the map.
+//
+// # The map
+//
+//   - cluster: the vocabulary. A Cluster (four methods), one look at an app (a
+//     State of Revisions and Routes), and the errors that callers act on
+//   - cluster/kube: the Cluster over client-go
+//   - cluster/clustertest: the laws of a Cluster, to prove your own
+//   - strategy: Strategy, the Runner, and red-black
+//   - health: gates, which say whether a revision is fit for more traffic
+//   - fake: a simulated cluster that is its own clock
+//   - examples: programs to start from
+//
+// # The loop
+//
+// All of cutover is one loop, in strategy.Runner:
+//
+//	look (Observe) → plan (Next, pure) → fence → guard → take ONE step → look again
+//
+// What was seen is a value, and what to do is a value: a strategy is a pure
+// function from one to the other. Nothing is kept between two looks but what
+// the cluster holds. So a run may be killed anywhere, and running it again is
+// how it is resumed.
+//
+// # What the cluster remembers
+//
+// On each revision: its release, sequence, outcome (good or failed, and why),
+// when its traffic and its replicas last changed, and the run that last wrote
+// it. Good is written once, after the new revision was alone in traffic and
+// passed; until then the way back is the newest good one.
+//
+// # Guarantees
+//
+//   - Floor: no write of ours may bring the ready endpoints of a traffic route
+//     below the floor, nor lower them further if they are below
+//   - No black hole: no route is ever made to select nothing that is ready
+//   - Scope: only objects of this app, with the UID that was read, are written
+//   - Preconditions: every write is compared with what was read
+//   - Evidence: one fresh and complete look pays for one write
+//   - Order: capacity up, proof, traffic on, proof, traffic off the old one,
+//     proof and drain, capacity down, delete
+//   - Fence: a write sent by a run that has died cannot undo what came after it
+//   - Abandonment: killed at any write, with nobody ever acting again, the app
+//     stays up
+//   - No lies: success means that a fresh look has shown the target good and
+//     alone in traffic; unknown is unknown
+//   - Minimal change: no write beyond those of an undisturbed run, but fence
+//     touches; a finished rollout that is run again writes nothing
+//   - Convergence: after the last fault, running again ends it, with no manual
+//     step
+//
+// # Not promised
+//
+// A person who edits a Service between a look and the write that follows cannot
+// be fenced off. Red-black lets both versions serve for a moment. Progress
+// needs a cluster that in the end answers: until then a run waits, and gives up
+// with an error that says what serves.
+package cutover

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestShow(t *testing.T) {
+	var first, second bytes.Buffer
+	require.NoError(t, show(&first))
+	require.NoError(t, show(&second))
+	require.Equal(t, first.String(), second.String(), "the simulator is deterministic")
+	require.Contains(t, first.String(), "Serving now: web-v002 3.")
+}
