@@ -101,6 +101,9 @@ var ErrGaveUp = errors.New("gave up")
 
 // serving names what serves in a state, for a person.
 func serving(s cluster.State) string {
+	if s.At.IsZero() {
+		return "unknown, for no look has succeeded"
+	}
 	var names []string
 	for _, r := range s.Revisions {
 		if n := s.Exposed(r.Name); n > 0 {

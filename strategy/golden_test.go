@@ -62,9 +62,13 @@ type stage struct {
 // play plays a script and returns it with what came of it.
 func play(t *testing.T, script string) string {
 	s := &stage{t: t, verdict: map[string]string{}}
-	s.world = fake.New(fake.World{Ready: func(template []byte) (time.Duration, bool) {
+	world := fake.World{Ready: func(template []byte) (time.Duration, bool) {
 		return 2 * time.Second, !bytes.Contains(template, []byte("bad"))
-	}})
+	}}
+	if strings.Contains(script, "endpoints frozen") {
+		world.EndpointLag = 1000 * time.Hour
+	}
+	s.world = fake.New(world)
 	for _, line := range strings.Split(script, "\n") {
 		if words := strings.Fields(line); strings.HasPrefix(line, "  ") && len(words) > 0 {
 			s.play(words)
@@ -86,6 +90,7 @@ func (s *stage) play(words []string) {
 		}[words[0]]()
 	case "shrink-to":
 		s.rb.Keep.ShrinkTo, _ = strconv.Atoi(words[1])
+	case "endpoints": // frozen: play has made the world so
 	case "stay":
 		s.stay = true
 	case "gate": // gate before fail

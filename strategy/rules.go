@@ -102,24 +102,6 @@ func boot(in Input, mine cluster.Revision, within time.Duration) Step {
 	return Wait{Why: found}
 }
 
-// darken takes traffic off a revision, until nothing sends it any. A revision
-// that was good before cutover knew it is recorded as good in the same write.
-func darken(in Input, r cluster.Revision, why string) Step {
-	switch {
-	case in.State.Dark(r):
-		return nil
-	case r.Enabled || r.Unsettled > 0:
-		if r.Outcome.Result == cluster.Undecided && in.State.IsGood(r) {
-			r.Outcome = cluster.Outcome{Result: cluster.Good, Why: "had traffic before"}
-		}
-		r.Enabled = false
-		return Put{Revision: r, Why: why}
-	case in.State.Exposed(r.Name) == 0:
-		return behind(r)
-	}
-	return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", in.State.Exposed(r.Name), r.Name)}
-}
-
 // behind waits until the cluster has taken up the last Put: until then pods may
 // be born of what was before.
 func behind(r cluster.Revision) Step {
@@ -129,65 +111,7 @@ func behind(r cluster.Revision) Step {
 	return nil
 }
 
-// giveBack undoes a revision that was given up: the newest good one gets its
-// capacity and its traffic back, then everything else goes dark, then the bad
-// one loses its replicas.
-func giveBack(in Input, bad cluster.Revision, within, drain time.Duration) Step {
-	back, ok := in.State.NewestGood(bad)
-	if !ok && in.State.HasTraffic(bad.Name) {
-		return Abort{Stranded, bad.Outcome.Why + "; no older revision is good, so it was left in traffic"}
-	}
-	if ok {
-		if step := bringBack(in, back, within); step != nil {
-			return step
-		}
-	}
-	for _, r := range in.State.Revisions {
-		if r.Name == back.Name {
-			continue
-		}
-		if step := darken(in, r, "traffic goes back"); step != nil {
-			return step
-		}
-	}
-	if bad.Replicas > 0 {
-		if !in.Held(bad.Moved, drain) {
-			return Wait{Why: bad.Name + " drains", Until: in.Until(bad.Moved, drain)}
-		}
-		bad.Replicas = 0
-		return Put{Revision: bad, Why: "it was given up"}
-	}
-	return Abort{Failed, bad.Outcome.Why}
-}
-
-// bringBack restores the capacity of a good revision and then its traffic, if
-// anything else has some.
-func bringBack(in Input, back cluster.Revision, within time.Duration) Step {
-	need, away := 0, 0
-	for _, r := range in.State.Revisions {
-		if r.Name != back.Name && !in.State.Dark(r) {
-			need = max(need, r.Replicas)
-			away += in.State.Exposed(r.Name)
-		}
-	}
-	serves := in.State.ReliedOn(back.Name)
-	switch {
-	case need == 0 && back.Enabled && back.Unsettled == 0:
-		return nil // nothing was taken from it
-	case back.Replicas < need:
-		back.Replicas = need
-		return Put{Revision: back, Why: "capacity first: traffic goes back to it"}
-	case !back.Enabled || back.Unsettled > 0:
-		back.Enabled = true
-		return Put{Revision: back, Why: "traffic goes back to it"}
-	case serves >= back.Replicas || away == 0 && serves > 0:
-		return nil
-	case in.Held(later(back.Since, back.Raised, in.Watched), within):
-		return Abort{Stranded, fmt.Sprintf("%s, where traffic goes back to, has only %d of %d endpoints after %v", back.Name, serves, back.Replicas, within)}
-	}
-	return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s are back", serves, back.Replicas, back.Name)}
-}
-
+// later returns the last of some times.
 func later(times ...time.Time) time.Time {
 	var last time.Time
 	for _, t := range times {

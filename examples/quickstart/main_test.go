@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,4 +14,8 @@ func TestShow(t *testing.T) {
 	require.NoError(t, show(&second))
 	require.Equal(t, first.String(), second.String(), "the simulator is deterministic")
 	require.Contains(t, first.String(), "Serving now: web-v002 3.")
+
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), first.String(), "the README shows what it prints")
 }
