@@ -176,8 +176,9 @@ func (r Result) String() string {
 // A Route is one object that brings traffic to revisions: a Service, or a
 // router with weights.
 type Route struct {
-	Name    string // kind and name: "service/web"
-	Preview bool   // shows a revision to testers; never counts as traffic
+	Name     string // kind and name: "service/web"
+	Preview  bool   // shows a revision to testers; never counts as traffic
+	External bool   // a load balancer outside the cluster follows its endpoints, later
 
 	// Wanted. SetRoute sets them.
 
@@ -192,8 +193,8 @@ type Route struct {
 	// that this same look shows ready and not terminating. Where Weights is not
 	// nil, a revision must be named there, at 0 if need be, to be counted.
 	Serving map[string]int
-	Since   time.Time      // when a writer last changed Weights; zero: never
-	Version string         // opaque: what a write is compared with
+	Since   time.Time // when a writer last changed Weights; zero: never
+	Version string    // opaque: what a write is compared with
 }
 
 // A Target is what a deployment wants to run.

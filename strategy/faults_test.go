@@ -114,13 +114,17 @@ func (f *faulty) Observe(ctx context.Context, app string) (s cluster.State, err 
 func (f *faulty) Put(ctx context.Context, app string, r cluster.Revision) error {
 	return f.call(ctx, true, func(ctx context.Context) error { return f.Cluster.Put(ctx, app, r) })
 }
+func (f *faulty) SetRoute(ctx context.Context, app string, r cluster.Route) error {
+	return f.call(ctx, true, func(ctx context.Context) error { return f.Cluster.SetRoute(ctx, app, r) })
+}
 func (f *faulty) Delete(ctx context.Context, app string, r cluster.Revision) error {
 	return f.call(ctx, true, func(ctx context.Context) error { return f.Cluster.Delete(ctx, app, r) })
 }
 
 type scenario struct {
 	name    string
-	rb      strategy.RedBlack
+	can     cluster.Can
+	how     strategy.Strategy
 	first   bool // nothing is there before
 	prepare bool // build-2 is deployed before
 	target  cluster.Target
@@ -130,22 +134,55 @@ type scenario struct {
 	floor   int
 }
 
+// settings are what red-black and blue-green have in common.
+type settings struct {
+	before, after      health.Gate
+	bake, ready, drain time.Duration
+	keep               strategy.Retention
+}
+
+// scenarios are the same for every way to move traffic.
 func scenarios() []scenario {
+	var all []scenario
+	for _, way := range []struct {
+		name string
+		can  cluster.Can
+		make func(settings) strategy.Strategy
+	}{
+		{"red-black", cluster.Can{Enable: true}, func(s settings) strategy.Strategy {
+			return strategy.RedBlack{Before: s.before, After: s.after, Bake: s.bake, Ready: s.ready, Drain: s.drain, Keep: s.keep}
+		}},
+		{"blue-green", cluster.Can{Select: true}, func(s settings) strategy.Strategy {
+			return strategy.BlueGreen{Before: s.before, After: s.after, Bake: s.bake, Ready: s.ready, Drain: s.drain, Keep: s.keep}
+		}},
+		{"blue-green with overlap", cluster.Can{Select: true}, func(s settings) strategy.Strategy {
+			return strategy.BlueGreen{Before: s.before, After: s.after, Bake: s.bake, Ready: s.ready, Drain: s.drain, Keep: s.keep, Overlap: strategy.Always}
+		}},
+	} {
+		for _, s := range scenariosOf(way.make) {
+			s.name, s.can = way.name+"/"+s.name, way.can
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func scenariosOf(how func(settings) strategy.Strategy) []scenario {
 	failing := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) {
 		return health.Fail, "5xx", nil
 	})
 	next := cluster.Target{Release: "build-2", Template: []byte("build-2")}
 	keep := strategy.Retention{Shrink: time.Minute, ShrinkTo: 1, Destroy: 2 * time.Minute}
 	return []scenario{
-		{name: "first deployment", first: true, target: cluster.Target{Release: "build-2", Template: []byte("t"), Replicas: 3}},
-		{name: "upgrade", target: next, rb: strategy.RedBlack{Bake: 10 * time.Second}, floor: 3},
-		{name: "upgrade, and retention", target: next, rb: strategy.RedBlack{Keep: keep, Drain: 5 * time.Second}, stay: true, floor: 3},
-		{name: "gate before fails", target: next, rb: strategy.RedBlack{Before: failing}, floor: 3},
-		{name: "gate after fails", target: next, rb: strategy.RedBlack{After: failing, Bake: 10 * time.Second}, floor: 3},
-		{name: "never ready", target: cluster.Target{Release: "build-2", Template: []byte("bad")}, rb: strategy.RedBlack{Ready: time.Minute}, floor: 3},
-		{name: "undo", prepare: true, undo: true, target: cluster.Target{Release: "build-2"}, floor: 3},
-		{name: "undo to a side that has shrunk", prepare: true, shrunk: true, undo: true, target: cluster.Target{Release: "build-2"}, floor: 3},
-		{name: "the release after", prepare: true, target: cluster.Target{Release: "build-3", Template: []byte("build-3")}, rb: strategy.RedBlack{Drain: 5 * time.Second}, stay: true, floor: 3},
+		{name: "first deployment", first: true, target: cluster.Target{Release: "build-2", Template: []byte("t"), Replicas: 3}, how: how(settings{})},
+		{name: "upgrade", target: next, how: how(settings{bake: 10 * time.Second}), floor: 3},
+		{name: "upgrade, and retention", target: next, how: how(settings{keep: keep, drain: 5 * time.Second}), stay: true, floor: 3},
+		{name: "gate before fails", target: next, how: how(settings{before: failing}), floor: 3},
+		{name: "gate after fails", target: next, how: how(settings{after: failing, bake: 10 * time.Second}), floor: 3},
+		{name: "never ready", target: cluster.Target{Release: "build-2", Template: []byte("bad")}, how: how(settings{ready: time.Minute}), floor: 3},
+		{name: "undo", prepare: true, undo: true, target: cluster.Target{Release: "build-2"}, how: how(settings{}), floor: 3},
+		{name: "undo to a side that has shrunk", prepare: true, shrunk: true, undo: true, target: cluster.Target{Release: "build-2"}, how: how(settings{}), floor: 3},
+		{name: "the release after", prepare: true, target: cluster.Target{Release: "build-3", Template: []byte("build-3")}, how: how(settings{drain: 5 * time.Second}), stay: true, floor: 3},
 	}
 }
 
@@ -154,7 +191,7 @@ func (s scenario) world(t *testing.T, breach func(string)) *fake.Cluster {
 	var w *fake.Cluster
 	armed := false
 	w = fake.New(fake.World{
-		Batch: 2,
+		Batch: 2, Can: s.can,
 		Ready: func(template []byte) (time.Duration, bool) {
 			return 2 * time.Second, !bytes.Contains(template, []byte("bad"))
 		},
@@ -168,7 +205,7 @@ func (s scenario) world(t *testing.T, breach func(string)) *fake.Cluster {
 		w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
 	}
 	if s.prepare {
-		_, err := s.runner(w, w, "before").Run(context.Background(), "web", cluster.Target{Release: "build-2", Template: []byte("build-2")}, strategy.RedBlack{})
+		_, err := s.runner(w, w, "before").Run(context.Background(), "web", cluster.Target{Release: "build-2", Template: []byte("build-2")}, s.how)
 		require.NoError(t, err)
 	}
 	if s.shrunk {
@@ -230,13 +267,17 @@ func (s scenario) once(f *faulty, w *fake.Cluster, id string) {
 
 func (s scenario) strategy() strategy.Strategy {
 	if s.undo {
-		return strategy.Undo(s.rb, "by ops")
+		return strategy.Undo(s.how, "by ops")
 	}
-	return s.rb
+	return s.how
 }
 
-// ends is what counts of the end: everything but times and fences.
-func ends(outcome string, w *fake.Cluster) string {
+// ends runs to the end, lets arrive what is still under way, and returns what
+// counts of the end when nothing moves any more: all but times and fences.
+func (s scenario) ends(t *testing.T, w *fake.Cluster, f *faulty) string {
+	outcome := s.run(t, w, f)
+	f.over()
+	require.NoError(t, w.Sleep(context.Background(), 5*time.Minute))
 	creates := 0
 	for _, write := range w.Writes() {
 		if write.Verb == "create" {
@@ -252,19 +293,16 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			w := s.world(t, func(why string) { t.Fatal(why) })
 			reference := &faulty{Cluster: w, clock: w}
-			want := ends(s.run(t, w, reference), w)
+			want := s.ends(t, w, reference)
 			require.Greater(t, reference.calls, 5)
 			for kind := lost; kind <= killLatest; kind++ {
 				for nth := 1; nth <= reference.calls; nth++ {
 					where := fmt.Sprintf("%s: call %d of %d is %s", s.name, nth, reference.calls, faults[kind])
 					w := s.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
 					f := &faulty{Cluster: w, clock: w, nth: nth, fault: kind}
-					got := ends(s.run(t, w, f), w)
-					f.over()
+					got := s.ends(t, w, f)
 					require.GreaterOrEqual(t, f.calls, nth, "%s: never came to it", where)
 					require.Equal(t, want, got, where)
-					require.NoError(t, w.Sleep(context.Background(), 5*time.Minute)) // and it stays so
-					require.Equal(t, shows(w.State("web")), want[bytes.IndexByte([]byte(want), '\n')+1:], where)
 					runs++
 				}
 			}
@@ -299,34 +337,45 @@ func TestAbandonedAtEveryCall(t *testing.T) {
 // A run that died has sent one last write. Whatever is run next, that write may
 // arrive when it is over, and changes nothing then.
 func TestLastWriteOfADeadRunArrivesAfterTheNextOne(t *testing.T) {
-	upgrade := scenario{name: "upgrade", target: cluster.Target{Release: "build-2", Template: []byte("build-2")}, floor: 3}
-	for _, next := range []scenario{
-		{name: "undo", undo: true, target: cluster.Target{Release: "build-2"}},
-		{name: "the next release", target: cluster.Target{Release: "build-3", Template: []byte("build-3")}},
-		{name: "the next release, which is bad", target: cluster.Target{Release: "build-3", Template: []byte("bad")}, rb: strategy.RedBlack{Ready: 20 * time.Second}},
-	} {
-		t.Run(next.name, func(t *testing.T) {
-			arrived, reached := 0, true
-			for nth := 1; reached; nth++ {
-				where := fmt.Sprintf("call %d arrives after %s", nth, next.name)
-				w := upgrade.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
-				f := &faulty{Cluster: w, clock: w, nth: nth, fault: killLatest}
-				upgrade.once(f, w, "dead")
-				if reached = f.calls >= nth; !f.isWrite {
-					continue
-				}
-				outcome := next.run(t, w, f)
-				before := shows(w.State("web"))
-				f.over()
-				require.NoError(t, w.Sleep(context.Background(), time.Hour))
-				if outcome != strategy.Unfit.String() { // an undo before there was anything
-					require.Equal(t, before, shows(w.State("web")), where)
-					arrived++
-				}
-			}
-			require.Greater(t, arrived, 3)
-		})
+	of := map[string]scenario{}
+	for _, s := range scenarios() {
+		of[s.name] = s
 	}
+	for _, way := range []string{"red-black", "blue-green", "blue-green with overlap"} {
+		upgrade, never := of[way+"/upgrade"], of[way+"/never ready"]
+		never.target.Release = "build-3"
+		again := of[way+"/the release after"]
+		undo := of[way+"/undo"]
+		again.prepare, undo.prepare = false, false
+		for _, next := range []scenario{undo, again, never} {
+			deadRunThen(t, upgrade, next)
+		}
+	}
+}
+
+func deadRunThen(t *testing.T, upgrade, next scenario) {
+	t.Run(next.name, func(t *testing.T) {
+		arrived, reached := 0, true
+		for nth := 1; reached; nth++ {
+			where := fmt.Sprintf("call %d arrives after %s", nth, next.name)
+			w := upgrade.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
+			f := &faulty{Cluster: w, clock: w, nth: nth, fault: killLatest}
+			upgrade.once(f, w, "dead")
+			if reached = f.calls >= nth; !f.isWrite {
+				continue
+			}
+			outcome := next.run(t, w, f)
+			require.NoError(t, w.Sleep(context.Background(), 5*time.Second)) // controllers are done
+			before := shows(w.State("web"))
+			f.over()
+			require.NoError(t, w.Sleep(context.Background(), time.Hour))
+			if outcome != strategy.Unfit.String() { // an undo before there was anything
+				require.Equal(t, before, shows(w.State("web")), where)
+				arrived++
+			}
+		}
+		require.GreaterOrEqual(t, arrived, 2)
+	})
 }
 
 // An undisturbed run writes what its doc says and no more.

@@ -50,7 +50,9 @@ func TestGolden(t *testing.T) {
 type stage struct {
 	t       *testing.T
 	world   *fake.Cluster
-	rb      strategy.RedBlack
+	rb      strategy.RedBlack // the settings that both have
+	green   bool              // blue-green it is
+	overlap strategy.Overlap
 	runs    int
 	stay    bool
 	trace   bytes.Buffer
@@ -67,6 +69,9 @@ func play(t *testing.T, script string) string {
 	}}
 	if strings.Contains(script, "endpoints frozen") {
 		world.EndpointLag = 1000 * time.Hour
+	}
+	if strings.Contains(script, "\n  blue-green\n") {
+		s.green, world.Can = true, cluster.Can{Select: true}
 	}
 	s.world = fake.New(world)
 	for _, line := range strings.Split(script, "\n") {
@@ -90,7 +95,9 @@ func (s *stage) play(words []string) {
 		}[words[0]]()
 	case "shrink-to":
 		s.rb.Keep.ShrinkTo, _ = strconv.Atoi(words[1])
-	case "endpoints": // frozen: play has made the world so
+	case "endpoints", "blue-green": // play has made the world so
+	case "overlap":
+		s.overlap = strategy.Always
 	case "stay":
 		s.stay = true
 	case "gate": // gate before fail
@@ -106,12 +113,22 @@ func (s *stage) play(words []string) {
 		require.NoError(s.t, err)
 		require.NoError(s.t, s.world.Sleep(context.Background(), d))
 	case "deploy":
-		s.run(words, s.rb, cluster.Target{Release: words[1], Template: []byte(words[1]), Replicas: replicas(s.t, words)})
+		s.run(words, s.how(), cluster.Target{Release: words[1], Template: []byte(words[1]), Replicas: replicas(s.t, words)})
 	case "undo":
-		s.run(words, strategy.Undo(s.rb, strings.Join(words[2:], " ")), cluster.Target{Release: words[1]})
+		s.run(words, strategy.Undo(s.how(), strings.Join(words[2:], " ")), cluster.Target{Release: words[1]})
 	default:
 		s.t.Fatalf("no such word: %q", words)
 	}
+}
+
+// how is the strategy with the settings so far.
+func (s *stage) how() strategy.Strategy {
+	if !s.green {
+		return s.rb
+	}
+	rb := s.rb
+	return strategy.BlueGreen{Ready: rb.Ready, Before: rb.Before, After: rb.After, Judge: rb.Judge, Bake: rb.Bake, Drain: rb.Drain,
+		Keep: rb.Keep, Overlap: s.overlap}
 }
 
 func (s *stage) gate(name string) health.Gate {

@@ -146,7 +146,10 @@ func (s Put) String() string {
 func (s SetRoute) String() string {
 	var to []string
 	for name, percent := range s.Route.Weights {
-		to = append(to, fmt.Sprintf("%s=%d", name, percent))
+		if percent < 100 {
+			name = fmt.Sprintf("%s %d %%", name, percent)
+		}
+		to = append(to, name)
 	}
 	return because("route "+s.Route.Name+" to "+sorted(to), s.Why)
 }

@@ -1,0 +1,185 @@
+// Blue-green: the new revision comes up dark beside the old one, and one write
+// to a Service's selector moves all traffic to it. The old one stays warm.
+
+package strategy
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
+)
+
+// BlueGreen moves traffic by the selector of a Service, in one write. The
+// fault-free sequence is
+//
+//  1. create the new revision with all its replicas, dark
+//  2. wait until they are ready; ask Before
+//  3. switch each traffic route to it, one after the other, each in one write
+//  4. wait until it serves on every route, and the old one on none
+//  5. ask After for as long as Bake
+//  6. record the new revision as good; the old one stays warm, see Keep
+//
+// With Overlap step 3 first selects both revisions, and the new one alone once
+// it serves. If Before or After fails, or a deadline passes, the new revision is
+// recorded as failed, the newest good one gets its capacity back, then the
+// routes, and the new one drains and loses its replicas.
+//
+// If somebody else puts a route back after it was switched, the release is given
+// up: two that pull at one field do not agree by pulling.
+//
+// The zero value is safe: no gates, no bake, and the old side stays.
+type BlueGreen struct {
+	Ready   time.Duration // to get ready and, later, to serve within; 0: 10m
+	Before  health.Gate   // asked when the new revision is ready and dark; nil passes
+	After   health.Gate   // asked while it bakes, at every look; nil passes
+	Judge   time.Duration // how long a gate may stay pending before that is a failure; 0: 10m
+	Bake    time.Duration // alone in traffic, and watched, before it is good; 0: one look
+	Drain   time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
+	Settle  time.Duration // how long a route must be seen unchanged before it is good; 0: 5m where a Warning was seen, else none
+	Overlap Overlap       // whether both revisions are selected for a moment
+	Keep    Retention     // how long the old side stays
+}
+
+// Overlap says whether a switch goes over both revisions.
+type Overlap int
+
+const (
+	// WhereNeeded: where one slice of endpoints does not hold all (above 100
+	// pods), or a load balancer outside the cluster follows later. A switch of
+	// 150 endpoints without it was seen to dip to 100 for some milliseconds.
+	WhereNeeded Overlap = iota
+	Always              // both serve for a moment: the versions must be able to
+	Never               // one write
+)
+
+// Next implements Strategy.
+func (bg BlueGreen) Next(in Input) Step {
+	ro := newRollout(rollout{
+		ready: bg.Ready, before: bg.Before, after: bg.After, judge: bg.Judge, bake: max(bg.Bake, bg.settle(in)), drain: bg.Drain, keep: bg.Keep,
+	})
+	ro.move = bySelector{bg.Overlap, ro.drain}
+	why := ro.unfit()
+	switch {
+	case why != "":
+	case bg.Settle < 0 || bg.Overlap < WhereNeeded || bg.Overlap > Never:
+		why = "Settle must not be negative, and Overlap one of its constants"
+	case in.State.Worker():
+		why = "it moves traffic, and no route brings any to this app: name its Service, or use a strategy for workers"
+	case !in.State.Can.Select:
+		why = "it switches a Service's selector, and this cluster cannot for this app: use RedBlack, which turns pod labels on and off"
+	}
+	if why != "" {
+		return Abort{Unfit, "BlueGreen: " + why}
+	}
+	return ro.next(in)
+}
+
+// settle is how long nobody must have put a route back.
+func (bg BlueGreen) settle(in Input) time.Duration {
+	if bg.Settle == 0 && len(in.State.Warnings) > 0 {
+		return 5 * time.Minute
+	}
+	return bg.Settle
+}
+
+// bySelector moves traffic by SetRoute.
+type bySelector struct {
+	overlap Overlap
+	drain   time.Duration
+}
+
+const switchedTo = "to " // and a revision's name: the Note of a route
+
+func (m bySelector) to(in Input, r cluster.Revision, why string) Step {
+	for _, route := range in.State.Traffic() {
+		if _, named := route.Weights[r.Name]; named {
+			if len(route.Weights) > 1 && route.Serving[r.Name] < r.Replicas {
+				return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s on %s", route.Serving[r.Name], r.Replicas, r.Name, route.Name)}
+			}
+			continue
+		}
+		if route.Note == switchedTo+r.Name && r.Outcome.Result == cluster.Undecided {
+			return fail(r, fmt.Sprintf("%s was switched to it, and somebody has put it back to %s", route.Name, named(route.Weights)))
+		}
+		return m.switchTo(in, route, r, why)
+	}
+	return nil
+}
+
+// switchTo writes one route: to the new revision alone, or to both.
+func (m bySelector) switchTo(in Input, route cluster.Route, r cluster.Revision, why string) Step {
+	if r.Ready < r.Replicas {
+		return Wait{Why: fmt.Sprintf("%d of %d pods of %s ready: traffic moves when all are", r.Ready, r.Replicas, r.Name)}
+	}
+	if route.From == "" && route.Since.IsZero() && len(route.Weights) == 1 {
+		route.From = named(route.Weights)
+	}
+	both := m.both(route, r)
+	if both {
+		if step := m.clearThird(in, route, r); step != nil {
+			return step
+		}
+	}
+	weights := map[string]int{r.Name: 100}
+	if both {
+		maps.Copy(weights, route.Weights)
+	}
+	route.Weights, route.Note = weights, switchedTo+r.Name
+	return SetRoute{route, why}
+}
+
+// both reports whether the switch of a route goes over both revisions.
+func (m bySelector) both(route cluster.Route, r cluster.Revision) bool {
+	const oneSlice = 100
+	served := 0
+	for _, n := range route.Serving {
+		served += n
+	}
+	needed := m.overlap == WhereNeeded && (r.Replicas > oneSlice || served > oneSlice || route.External)
+	return served > 0 && len(route.Weights) > 0 && (needed || m.overlap == Always)
+}
+
+// clearThird takes the pods of every revision but the two that a route is to
+// select together: whatever selects these selects those as well.
+func (m bySelector) clearThird(in Input, route cluster.Route, r cluster.Revision) Step {
+	for _, third := range in.State.Revisions {
+		if _, selected := route.Weights[third.Name]; selected || third.Name == r.Name || third.Pods == 0 {
+			continue
+		}
+		switch {
+		case third.Replicas > 0 && !in.Held(third.Moved, m.drain):
+			return Wait{Why: third.Name + " drains", Until: in.Until(third.Moved, m.drain)}
+		case third.Replicas > 0:
+			return scale(third, 0, "while two revisions are selected, a third would be too")
+		}
+		return Wait{Why: fmt.Sprintf("%d pods of %s have to go first", third.Pods, third.Name)}
+	}
+	return nil
+}
+
+func (m bySelector) off(in Input, keep cluster.Revision, why string) Step {
+	for _, route := range in.State.Traffic() {
+		if _, named := route.Weights[keep.Name]; named && len(route.Weights) > 1 {
+			route.Weights = map[string]int{keep.Name: 100}
+			return SetRoute{route, why}
+		}
+	}
+	for _, r := range in.State.Revisions {
+		if n := in.State.Exposed(r.Name); r.Name != keep.Name && n > 0 {
+			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
+		}
+	}
+	return nil
+}
+
+// named lists the revisions that weights name.
+func named(weights map[string]int) string {
+	var names []string
+	for name := range weights {
+		names = append(names, name)
+	}
+	return sorted(names)
+}
