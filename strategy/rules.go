@@ -111,6 +111,25 @@ func behind(r cluster.Revision) Step {
 	return nil
 }
 
+// TakeOff takes the traffic off one revision, in the way that this cluster moves
+// it: with routes, by giving them to keep alone. It returns nil when the look
+// shows that it has none left.
+func TakeOff(in Input, r, keep cluster.Revision, why string) Step {
+	if !in.State.Can.Select {
+		return darken(in, r, why)
+	}
+	for _, route := range in.State.Traffic() {
+		if _, has := route.Weights[r.Name]; has {
+			route.Weights = map[string]int{keep.Name: 100}
+			return SetRoute{route, why}
+		}
+	}
+	if n := in.State.Exposed(r.Name); n > 0 {
+		return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
+	}
+	return nil
+}
+
 // later returns the last of some times.
 func later(times ...time.Time) time.Time {
 	var last time.Time

@@ -33,8 +33,8 @@ type Runner struct {
 	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s, negative: never waits, always writes
 
 	// Floor is the number of endpoints, on every traffic route, that no write
-	// may risk going below. 0: what serves at each look, up to the replicas
-	// wanted.
+	// may risk going below. 0: what the strategy says, if it is a Floorer; else
+	// what serves at each look, up to the replicas wanted.
 	Floor int
 
 	// Stay makes Run do what falls due, too, and return only when nothing is.
@@ -142,10 +142,21 @@ func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, erro
 		return nil, run.abort(Unfit, fmt.Sprintf("the target wants %d replicas; 0 means as many as serve now", target.Replicas), nil)
 	}
 	run.guard = guard.Over(r.Cluster, guard.Rules{
-		Release: target.Release, Replicas: target.Replicas, Floor: r.Floor, MaxAge: maxAge, Now: r.Clock.Now,
+		Release: target.Release, Replicas: target.Replicas, Floor: run.floor(), MaxAge: maxAge, Now: r.Clock.Now,
 	})
 	run.fence = fence{id: r.ID, wait: r.FenceWait}
 	return run, nil
+}
+
+// floor is the run's own, or the strategy's; nil: what serves.
+func (r *run) floor() func(cluster.State) int {
+	if r.Floor > 0 {
+		return func(cluster.State) int { return r.Floor }
+	}
+	if f, ok := r.strategy.(Floorer); ok {
+		return func(s cluster.State) int { return f.Floor(Input{App: r.app, Target: r.target, State: s}) }
+	}
+	return nil
 }
 
 func (r Runner) withDefaults() Runner {

@@ -23,6 +23,13 @@ type Strategy interface {
 	Next(in Input) Step
 }
 
+// A Floorer is a Strategy that says how many endpoints, on every traffic route,
+// no write of its run may risk going below. Without it, and without a Floor of
+// the Runner's, that is what serves, up to the replicas wanted.
+type Floorer interface {
+	Floor(in Input) int
+}
+
 // Func is a Strategy made from a function.
 type Func func(in Input) Step
 

@@ -29,11 +29,11 @@ func (r *Refusal) Error() string {
 
 // Rules are what a Guard judges by.
 type Rules struct {
-	Release  string           // of the run: its revision's replicas are the wanted ones
-	Replicas int              // wanted; 0: as many as the release's revision has
-	Floor    int              // endpoints that no write may go below; 0: what serves now, up to the wanted replicas
-	MaxAge   time.Duration    // a look older than this justifies nothing
-	Now      func() time.Time // only differences are used
+	Release  string                  // of the run: its revision's replicas are the wanted ones
+	Replicas int                     // wanted; 0: as many as the release's revision has
+	Floor    func(cluster.State) int // endpoints that no write may go below; nil: what serves now, up to the wanted replicas
+	MaxAge   time.Duration           // a look older than this justifies nothing
+	Now      func() time.Time        // only differences are used
 }
 
 // A Guard is a Cluster over another one. It belongs to one run, and to one
@@ -247,8 +247,8 @@ func (g *Guard) worker() cluster.Route {
 
 // least is the floor of a route on which so many endpoints serve now.
 func (g *Guard) least(now int) int {
-	if g.rules.Floor > 0 {
-		return g.rules.Floor
+	if g.rules.Floor != nil {
+		return g.rules.Floor(g.state)
 	}
 	wanted := g.rules.Replicas
 	if mine, ok := g.state.Find(g.rules.Release); wanted == 0 && ok {

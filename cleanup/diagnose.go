@@ -1,0 +1,132 @@
+// What is wrong with an app, for the person on call.
+
+package cleanup
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// A Finding names a half-state.
+type Finding string
+
+// What can be found. More than one may be.
+const (
+	Clean         Finding = "clean"          // one revision serves, and the others are dark
+	Nothing       Finding = "nothing"        // there is no revision
+	DarkCandidate Finding = "dark candidate" // something newer than what serves never got traffic
+	BothLive      Finding = "both live"      // more than one revision serves
+	PartialFlip   Finding = "partial flip"   // some pods of a revision have traffic, others not
+	BlackHole     Finding = "black hole"     // a traffic route that serves with nothing
+	Strays        Finding = "strays"         // pods of no revision are in traffic
+	Foreign       Finding = "foreign"        // a route selects none of the revisions, or somebody else's tool manages what cutover writes
+)
+
+// A Diagnosis is what one look shows, and what a cleanup would decide.
+type Diagnosis struct {
+	App       string
+	At        time.Time
+	Findings  []Finding
+	Decisions []Decision
+	Warnings  []string
+	state     cluster.State
+}
+
+// Diagnose reads one look. It is pure.
+func Diagnose(app string, s cluster.State, p Policy) Diagnosis {
+	return Diagnosis{App: app, At: s.At, Findings: findings(s), Decisions: Decide(s, p), Warnings: s.Warnings, state: s}
+}
+
+func findings(s cluster.State) []Finding {
+	var found []Finding
+	live, lit, top := 0, int64(-1), int64(-1)
+	flip := false
+	for _, r := range s.Revisions {
+		if s.HasTraffic(r.Name) {
+			live, lit = live+1, r.Seq
+		} else if r.Arm == "" && r.Replicas > 0 && r.Outcome.Result == cluster.Undecided {
+			top = r.Seq
+		}
+		flip = flip || r.Unsettled > 0 || !r.Enabled && s.Exposed(r.Name) > 0 && s.Can.Enable
+	}
+	add := func(when bool, f Finding) {
+		if when {
+			found = append(found, f)
+		}
+	}
+	add(len(s.Revisions) == 0, Nothing)
+	add(live > 1, BothLive)
+	add(flip, PartialFlip)
+	add(live > 0 && top > lit, DarkCandidate)
+	add(len(s.Revisions) > 0 && blackHole(s), BlackHole)
+	add(s.Strays > 0, Strays)
+	add(len(s.Warnings) > 0 || unknownRoute(s), Foreign)
+	if len(found) == 0 {
+		found = []Finding{Clean}
+	}
+	return found
+}
+
+func blackHole(s cluster.State) bool {
+	for _, route := range s.Traffic() {
+		sum := 0
+		for _, n := range route.Serving {
+			sum += n
+		}
+		if sum == 0 {
+			return true
+		}
+	}
+	return s.Worker() && s.Serving() == 0
+}
+
+func unknownRoute(s cluster.State) bool {
+	for _, route := range s.Traffic() {
+		if route.Weights != nil && len(route.Weights) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// String returns the table that a person on call wants.
+func (d Diagnosis) String() string {
+	var b strings.Builder
+	var names []string
+	for _, f := range d.Findings {
+		names = append(names, string(f))
+	}
+	fmt.Fprintf(&b, "%s: %s\n", d.App, strings.Join(names, ", "))
+	table := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "REVISION\tAGE\tREADY\tSERVES\tOUTCOME\tVERDICT\tWHY")
+	for _, c := range d.Decisions {
+		r := c.Revision
+		where := served(d.state, r.Name)
+		if where == "" {
+			where = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", r.Name, age(d.At.Sub(r.Created)), r.Ready, r.Replicas, where, r.Outcome.Result, c.Verb, c.Why)
+	}
+	_ = table.Flush() // a strings.Builder does not fail
+	for _, w := range d.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	return b.String()
+}
+
+// age is a duration the way kubectl shows it.
+func age(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 3*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}

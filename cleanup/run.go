@@ -1,0 +1,94 @@
+// Removing what Decide says may go.
+
+package cleanup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/strategy"
+)
+
+// Run removes, one at a time and each after a look of its own, what Decide says
+// may go, until a look shows that nothing may. What was kept, and why, is in the
+// Steps that the Runner's Trace is given, and in what Run returns: the decisions
+// of the last look.
+//
+// It returns an AbortError of kind Unfit, with nothing deleted, if no revision
+// may be kept; and whatever the Runner returns if a call fails: a look that was
+// refused, cut short or came too late deletes nothing. Several cleanups at once
+// are as good as one.
+func Run(ctx context.Context, r strategy.Runner, app string, p Policy) ([]Decision, error) {
+	var last []Decision
+	trace := r.Trace
+	r.Trace = func(e strategy.Event) {
+		if e.Step != nil {
+			last = Decide(e.Input.State, p)
+		}
+		if trace != nil {
+			trace(e)
+		}
+	}
+	_, err := r.Run(ctx, app, cluster.Target{Release: "cleanup"}, Strategy{p})
+	return last, err
+}
+
+// Strategy is a cleanup as a strategy: its Next is made from Decide.
+type Strategy struct{ Policy Policy }
+
+// Floor implements strategy.Floorer: nothing goes below what must be kept.
+func (c Strategy) Floor(in strategy.Input) int { return floor(in.State, c.Policy) }
+
+func (c Strategy) drain() time.Duration {
+	if c.Policy.Drain == 0 {
+		return 30 * time.Second
+	}
+	return c.Policy.Drain
+}
+
+// outSince returns since when a dark revision may have been out of traffic: a
+// writer has said so, or this run has seen it happen.
+func outSince(in strategy.Input, r cluster.Revision) time.Time {
+	if r.Moved.After(in.Watched) && r.Moved.After(r.Since) {
+		return r.Moved
+	}
+	return r.Since
+}
+
+// Next implements strategy.Strategy: first what is kept gets the traffic of all
+// its pods, then what may go leaves traffic, then it is deleted, the oldest
+// first.
+func (c Strategy) Next(in strategy.Input) strategy.Step {
+	decisions := Decide(in.State, c.Policy)
+	kept, why := choose(in.State, c.Policy)
+	if kept == nil && !c.Policy.NoFloor && len(decisions) > 0 {
+		return strategy.Abort{Kind: strategy.Unfit, Why: why + "; nothing was deleted"}
+	}
+	if kept != nil && kept.Enabled && kept.Unsettled > 0 {
+		return strategy.Put{Revision: *kept, Why: "it is kept: every pod of it gets traffic"}
+	}
+	for _, verb := range []Verb{Delete, Disable} { // what is dark first: it costs one write
+		for _, d := range decisions {
+			if d.Verb != verb {
+				continue
+			}
+			if verb == Delete {
+				if out := in.Until(outSince(in, d.Revision), c.drain()); in.State.At.Before(out) {
+					return strategy.Wait{Why: d.Revision.Name + " drains", Until: out}
+				}
+				return strategy.Delete{Revision: d.Revision, Why: d.Why + "; " + d.Evidence}
+			}
+			if step := strategy.TakeOff(in, d.Revision, *kept, d.Why+"; "+d.Evidence); step != nil {
+				return step
+			}
+		}
+	}
+	for _, d := range decisions {
+		if d.Verb == Keep && kept != nil && d.Revision.Name != kept.Name && d.Revision.Behind {
+			return strategy.Wait{Why: fmt.Sprintf("%s: %s", d.Revision.Name, d.Why)}
+		}
+	}
+	return strategy.Done{}
+}
