@@ -52,11 +52,12 @@ func service(name string, serving map[string]int) cluster.Route {
 type serving = map[string]int
 
 type fit struct {
-	name   string
-	state  cluster.State
-	target cluster.Target
-	asks   func(*testing.T, cluster.State)
-	next   string // RedBlack's step
+	name     string
+	state    cluster.State
+	target   cluster.Target
+	asks     func(*testing.T, cluster.State)
+	next     string // RedBlack's step
+	switches string // BlueGreen's step, where routes select
 }
 
 func TestFit(t *testing.T) {
@@ -69,6 +70,10 @@ func TestFit(t *testing.T) {
 			}
 			in := strategy.Input{App: "web", Target: f.target.Named(), State: f.state, Watched: noon}
 			assert.Equal(t, f.next, strategy.RedBlack{}.Next(in).String())
+			assert.Equal(t, f.state.Can.Select, f.switches != "", "say what BlueGreen does")
+			if f.switches != "" {
+				assert.Equal(t, f.switches, strategy.BlueGreen{}.Next(in).String())
+			}
 		})
 	}
 }
@@ -102,7 +107,8 @@ func fits() []fit {
 				assert.False(t, s.HasTraffic("web-v002"))
 				assert.True(t, s.Dark(s.Revisions[1]))
 			},
-			next: "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			next:     "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			switches: "route service/web to web-v002: it is ready",
 		},
 		{
 			name: "blue-green by selector with overlap",
@@ -114,7 +120,8 @@ func fits() []fit {
 				assert.Equal(t, 90, s.Exposed("web-v002"))
 				assert.True(t, s.IsGood(s.Revisions[0]))
 			},
-			next: "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			next:     "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			switches: "wait: 90 of 150 endpoints of web-v002 on service/web",
 		},
 		{
 			name: "weighted canary with a baseline arm",
@@ -188,7 +195,8 @@ func fits() []fit {
 				back, _ := s.NewestGood(s.Revisions[1])
 				assert.Equal(t, "busybox-1.10", back.Name, "found in traffic: good")
 			},
-			next: "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			next:     "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			switches: "route service/busybox1 to web-v001: it is ready",
 		},
 		{
 			name: "adopting a plain Deployment",
@@ -199,7 +207,8 @@ func fits() []fit {
 				assert.EqualValues(t, 1, s.NextSeq())
 				assert.True(t, s.IsGood(s.Revisions[0]))
 			},
-			next: "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			next:     "abort (unfit): RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector",
+			switches: "create web-v001 x4 off: release template-e3b98a4da31a127d",
 		},
 		{
 			name: "an autoscaler has changed the replicas",

@@ -226,3 +226,45 @@ func shows(s cluster.State) string {
 	}
 	return strings.ReplaceAll(b.String(), " ,", ",")
 }
+
+// A GitOps tool that puts the selector back is not fought: the release is given
+// up, and whoever reads the error knows who.
+func TestRouteThatIsPutBackIsNotPulledAtAgain(t *testing.T) {
+	w := fake.New(fake.World{Can: cluster.Can{Select: true}})
+	w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
+	runner := strategy.Runner{Cluster: w, Clock: w, ID: "run", Skew: -1}
+	reverts := 0
+	runner.Trace = func(e strategy.Event) {
+		route := w.State("web").Routes[0]
+		if _, switched := route.Weights["web-v002"]; switched && e.Err == nil {
+			reverts++
+			route.Weights = map[string]int{"web-v001": 100}
+			require.NoError(t, w.SetRoute(context.Background(), "web", route))
+		}
+	}
+	_, err := runner.Run(context.Background(), "web", cluster.Target{Release: "build-2", Template: []byte("t")}, strategy.BlueGreen{Bake: time.Minute})
+	var abort *strategy.AbortError
+	require.ErrorAs(t, err, &abort)
+	require.Equal(t, strategy.Failed, abort.Kind)
+	require.Contains(t, err.Error(), "service/web was switched to it, and somebody has put it back to web-v001")
+	require.Equal(t, 1, reverts, "it was switched once")
+	require.Equal(t, 3, w.State("web").ReliedOn("web-v001"))
+}
+
+// Several Services are switched one after the other, and both versions keep
+// their replicas until all have moved.
+func TestSeveralServicesAreSwitchedOneByOne(t *testing.T) {
+	w := fake.New(fake.World{Can: cluster.Can{Select: true}, Routes: []cluster.Route{{Name: "service/admin"}, {Name: "service/web"}}})
+	w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
+	var steps []string
+	runner := strategy.Runner{Cluster: w, Clock: w, ID: "run", Skew: -1, Trace: func(e strategy.Event) {
+		if _, route := e.Step.(strategy.SetRoute); route {
+			steps = append(steps, e.Step.String())
+		}
+		old, _ := e.Input.State.Named("web-v001")
+		require.Equal(t, 3, old.Replicas)
+	}}
+	_, err := runner.Run(context.Background(), "web", cluster.Target{Release: "build-2", Template: []byte("t")}, strategy.BlueGreen{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"route service/admin to web-v002: it is ready", "route service/web to web-v002: it is ready"}, steps)
+}
