@@ -68,7 +68,8 @@ type Cluster interface {
 	// and From, in one write, compared by r.Version like Put; if nothing differs
 	// it writes nothing. Routes are not created: a Name that Observe did not
 	// show is ErrRefused. An empty Note, Fence or From leaves the stored one;
-	// nil Weights are written like any others.
+	// nil Weights mean all enabled revisions, and are
+	// ErrUnsupported where a route cannot say that.
 	SetRoute(ctx context.Context, app string, r Route) error
 
 	// Delete removes the revision r.Name, and later its pods, if it still is the one
@@ -129,14 +130,14 @@ type Revision struct {
 
 	Replicas int     // ≥ 0
 	Enabled  bool    // its ready pods are to get traffic; found, not wanted, where only routes move it
-	Outcome  Outcome // durable; after good only failed may follow, after failed nothing
+	Outcome  Outcome // durable; a Runner lets only failed follow good, and nothing failed
 	Note     string  // the strategy's own step, stored in the same write
 	Fence    string  // the run that last wrote this object and every pod of it; "" if they differ, or while Behind
 
 	// Found. Put ignores them, but for UID and Version.
 
 	Created   time.Time // when the object was made
-	Pods      int       // pods that exist, terminating ones too, or that may yet appear
+	Pods      int       // pods that can still run, terminating ones too, or that may yet appear
 	Ready     int       // pods that are available and not terminating
 	Unsettled int       // pods whose traffic is not as Enabled says; another Put settles them
 	Behind    bool      // the cluster has not taken up the last Put: pods may yet be born of what was before
@@ -190,8 +191,8 @@ type Route struct {
 	// Found. SetRoute ignores them, but for Version.
 
 	// Serving counts ready endpoints by revision name, whatever the weight: pods
-	// that this same look shows ready and not terminating. Where Weights is not
-	// nil, a revision must be named there, at 0 if need be, to be counted.
+	// that this same look shows ready and not terminating. With Can.Weigh a
+	// revision must be named in Weights, at 0 if need be, to be counted.
 	Serving map[string]int
 	Since   time.Time // when a writer last changed Weights; zero: never
 	Version string    // opaque: what a write is compared with

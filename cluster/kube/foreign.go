@@ -1,0 +1,74 @@
+// Other writers: tools that keep a copy of the objects elsewhere and put it back.
+
+package kube
+
+import (
+	"encoding/json"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// keepers are parts of the names under which such tools write.
+var keepers = []string{"argocd", "argo-cd", "kustomize-controller", "helm", "flux", "fleet", "gitops"}
+
+// keeper returns the tool that has written the field, and would again; "" if
+// none has. When it did is not asked: those times do not always change.
+func keeper(fields []metav1.ManagedFieldsEntry, path ...string) string {
+	for _, entry := range fields {
+		manager := strings.ToLower(entry.Manager)
+		for _, k := range keepers {
+			if strings.Contains(manager, k) && entry.Subresource == "" && entry.FieldsV1 != nil && has(entry.FieldsV1.Raw, path) {
+				return entry.Manager
+			}
+		}
+	}
+	return ""
+}
+
+// has reports whether a set of fields has the one at path.
+func has(raw []byte, path []string) bool {
+	for _, name := range path {
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(raw, &fields) != nil {
+			return false
+		}
+		next, ok := fields["f:"+name]
+		if !ok {
+			return false
+		}
+		raw = next
+	}
+	return true
+}
+
+// inspect warns of what a person should know about those who take part.
+func (r *roster) inspect() {
+	for _, w := range r.revisions {
+		r.inspectRevision(w)
+	}
+	for _, t := range r.routes {
+		if k := keeper(t.ManagedFields, "spec", "selector"); k != "" && r.options.Traffic == Selector {
+			r.warn("Service %q: its selector is also written by %s, which may undo what cutover writes: exclude the field there", t.Name, k)
+		}
+		if t.Spec.PublishNotReadyAddresses {
+			r.warn("Service %q publishes addresses that are not ready: clients may reach pods that cutover does not count", t.Name)
+		}
+		if t.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+			r.warn("Service %q keeps clients at the pod that they first reached (sessionAffinity): traffic moves later than its endpoints", t.Name)
+		}
+	}
+}
+
+func (r *roster) inspectRevision(w *workload) {
+	if k := keeper(w.Metadata.ManagedFields, "spec", "replicas"); k != "" {
+		r.warn("%s: its replicas are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
+	}
+	if k := keeper(w.Metadata.ManagedFields, "spec", "template", "metadata", "labels"); k != "" && r.can.Enable {
+		r.warn("%s: its template's labels are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
+	}
+	if w.deleting() {
+		r.warn("%s is being deleted", w)
+	}
+}

@@ -1,0 +1,101 @@
+// Observe: two rounds of reads, and what is remembered of them.
+
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// Observe implements [cluster.Cluster]. It makes four requests, with Deployments
+// five; more only where there are more than 500 objects of a kind. The first
+// look also asks whether everything that may be needed is allowed.
+func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error) {
+	if err := start(ctx, app); err != nil {
+		return cluster.State{}, err
+	}
+	if err := c.preflight(ctx); err != nil {
+		return cluster.State{}, err
+	}
+	r, err := c.enroll(ctx, app)
+	if err != nil {
+		return cluster.State{}, err
+	}
+	e, err := c.gather(ctx, r)
+	if err != nil {
+		return cluster.State{}, err
+	}
+	s := r.judge(e)
+	c.remember(app, r, &s)
+	return s, nil
+}
+
+// enroll is the first round: what writes are compared with.
+func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
+	var sets, others []json.RawMessage
+	var found []corev1.Service
+	work := []func(context.Context) error{
+		func(ctx context.Context) (err error) {
+			sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "")
+			return
+		},
+		func(ctx context.Context) (err error) {
+			found, err = list[corev1.Service](ctx, c.api, services, "")
+			return
+		},
+	}
+	if c.options.Kind == Deployment {
+		work = append(work, func(ctx context.Context) (err error) {
+			others, err = list[json.RawMessage](ctx, c.api, deployments, "")
+			return
+		})
+	}
+	if err := together(ctx, work...); err != nil {
+		return nil, err
+	}
+	all, err := readAll(ReplicaSet, sets)
+	if err != nil || c.options.Kind == ReplicaSet {
+		if err != nil {
+			return nil, err
+		}
+		return enroll(app, c.options, all, nil, found)
+	}
+	parents, err := readAll(Deployment, others)
+	if err != nil {
+		return nil, err
+	}
+	return enroll(app, c.options, parents, all, found)
+}
+
+// gather is the second round: what justifies writes. Nobody's pods are read as
+// far as labels can tell.
+func (c *Cluster) gather(ctx context.Context, r *roster) (evidence, error) {
+	var e evidence
+	var work []func(context.Context) error
+	if len(r.revisions) > 0 {
+		work = append(work, func(ctx context.Context) (err error) {
+			e.pods, err = list[corev1.Pod](ctx, c.api, pods, r.podQuery())
+			return
+		})
+	}
+	if len(r.routes) > 0 {
+		work = append(work, func(ctx context.Context) (err error) {
+			e.slices, err = list[discoveryv1.EndpointSlice](ctx, c.api, endpointSlices, r.sliceQuery())
+			return
+		})
+	}
+	if err := together(ctx, work...); err != nil {
+		return e, err
+	}
+	if e.at = c.api.clock.now(); e.at.IsZero() {
+		return e, fmt.Errorf("kube: app %q: %w", r.app, errors.New("the apiserver's answers have no Date header, so that there is no clock to go by"))
+	}
+	return e, nil
+}

@@ -1,0 +1,232 @@
+// SetRoute: one write to one Service.
+
+package kube
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cutover-dev/cutover/cluster"
+)
+
+// SetRoute implements [cluster.Cluster]. Weights name the revision that the
+// Service is to select, or the two while traffic moves from one to the other.
+func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) error {
+	if err := start(ctx, app); err != nil {
+		return err
+	}
+	known, err := c.known(ctx, app)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(known.routes, func(t route) bool { return t.name() == r.Name })
+	if i < 0 {
+		return refused("app %q: set route %q: the last look showed no such route", app, r.Name)
+	}
+	if c.options.Traffic != Selector && r.Weights != nil && !known.routes[i].preview {
+		return fmt.Errorf("kube: app %q: set route %q: traffic is moved by pod labels here, with Put (Options.Traffic): %w",
+			app, r.Name, cluster.ErrUnsupported)
+	}
+	now, err := c.service(ctx, known.routes[i].Name, r.Version)
+	if err != nil {
+		return err
+	}
+	fresh, err := c.enroll(ctx, app) // the revisions' labels as they are now
+	if err != nil {
+		return err
+	}
+	change, want, err := fresh.steer(now, r, c.api.clock.now())
+	if err != nil || change == nil {
+		return err
+	}
+	if len(r.Weights) > 1 && !maps.Equal(want, now.Spec.Selector) {
+		if err := c.checkSpan(ctx, fresh, now.Name, want, sorted(r.Weights)); err != nil {
+			return err
+		}
+	}
+	change.set(string(now.UID), "metadata", "uid")
+	change.set(now.ResourceVersion, "metadata", "resourceVersion")
+	doing := fmt.Sprintf("patch Service %s in namespace %s", now.Name, c.options.Namespace)
+	err = c.api.patch(ctx, services, now.Name, types.MergePatchType, asJSON(change))
+	if apierrors.IsNotFound(err) {
+		return conflict("%s: it is gone: %w", doing, err)
+	}
+	if err != nil {
+		return explain(err, doing)
+	}
+	return nil
+}
+
+// service reads a Service that must be the one that was observed, unchanged.
+func (c *Cluster) service(ctx context.Context, name, version string) (*corev1.Service, error) {
+	doing := fmt.Sprintf("get Service %s in namespace %s", name, c.options.Namespace)
+	var s corev1.Service
+	err := c.api.get(ctx, services, name, &s)
+	if apierrors.IsNotFound(err) {
+		return nil, conflict("%s: it is gone: %w", doing, err)
+	}
+	if err != nil {
+		return nil, explain(err, doing)
+	}
+	if serviceVersion(&s) != version {
+		return nil, conflict("%s: it is %s now, observed was %q", doing, serviceVersion(&s), version)
+	}
+	return &s, nil
+}
+
+// steer returns the patch that makes the Service be as r says, nil if it is, and
+// the selector that it has then.
+func (known *roster) steer(s *corev1.Service, r cluster.Route, now time.Time) (to change, want map[string]string, err error) {
+	to = change{}
+	if want, err = known.aim(s, r); err != nil {
+		return nil, nil, err
+	}
+	if !maps.Equal(want, s.Spec.Selector) {
+		for k := range s.Spec.Selector {
+			if _, ok := want[k]; !ok {
+				to.set(nil, "spec", "selector", k)
+			}
+		}
+		for k, v := range want {
+			to.set(v, "spec", "selector", k)
+		}
+		to.note(s.Annotations, SinceAnnotation, stamp(now))
+	}
+	for key, value := range map[string]string{NoteAnnotation: r.Note, FenceAnnotation: r.Fence, FromAnnotation: r.From} {
+		if value != "" {
+			to.note(s.Annotations, key, value)
+		}
+	}
+	if len(to) == 0 {
+		return nil, want, nil
+	}
+	return to, want, nil
+}
+
+// aim returns the selector that selects the pods of the revisions named in
+// Weights, and of no other.
+func (known *roster) aim(s *corev1.Service, r cluster.Route) (map[string]string, error) {
+	names := sorted(r.Weights)
+	switch {
+	case r.Weights == nil && !known.can.Select:
+		return s.Spec.Selector, nil
+	case r.Weights == nil:
+		return nil, fmt.Errorf("kube: set Service %s: Weights is nil, all enabled revisions: a selector must name one: %w", s.Name, cluster.ErrUnsupported)
+	case slices.Equal(names, sorted(known.selected(s.Spec.Selector))):
+		return s.Spec.Selector, nil
+	case len(names) == 0:
+		return nil, refused("set Service %s: Weights names no revision: a Service that selects nothing serves nobody", s.Name)
+	case len(names) > 2:
+		return nil, fmt.Errorf("kube: set Service %s: Weights names %s: a selector picks one revision, or two for a moment: %w",
+			s.Name, strings.Join(names, ", "), cluster.ErrUnsupported)
+	}
+	var picked []*workload
+	for _, name := range names {
+		i := slices.IndexFunc(known.revisions, func(w *workload) bool { return w.Metadata.Name == name })
+		if i < 0 {
+			return nil, refused("set Service %s: app %q has no revision %q", s.Name, known.app, name)
+		}
+		picked = append(picked, known.revisions[i])
+	}
+	if len(picked) == 2 {
+		return known.span(s, picked)
+	}
+	return known.point(s, picked[0])
+}
+
+// span returns the Service's selector without the pairs that tell revisions
+// apart, so that it selects both. If nothing is left, it is what both have in
+// their own selectors.
+func (known *roster) span(s *corev1.Service, both []*workload) (map[string]string, error) {
+	shared := func(from map[string]string) map[string]string {
+		want := map[string]string{}
+		for k, v := range from {
+			if selectsAll(map[string]string{k: v}, both) && !tells(k, v, both) {
+				want[k] = v
+			}
+		}
+		return want
+	}
+	want := shared(s.Spec.Selector)
+	if len(want) == 0 {
+		want = shared(both[0].own())
+	}
+	if len(want) == 0 {
+		return nil, refused("set Service %s: no label is common to the pods of %s and %s, so that no selector selects both", s.Name, both[0], both[1])
+	}
+	return want, nil
+}
+
+// checkSpan refuses a selector that selects pods beside those of the revisions
+// named: dropping the version label pulls in every other version, too.
+func (c *Cluster) checkSpan(ctx context.Context, fresh *roster, service string, selector map[string]string, names []string) error {
+	found, err := list[corev1.Pod](ctx, c.api, pods, labels.SelectorFromSet(selector).String())
+	if err != nil {
+		return err
+	}
+	whose := fresh.count(found).owner
+	var others []string
+	for i := range found {
+		w := whose[found[i].UID]
+		if writable(&found[i]) && (w == nil || !slices.Contains(names, w.Metadata.Name)) {
+			others = append(others, found[i].Name)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return refused("set Service %s: a selector for both %s (%s) would also select %d other pods, such as %s: scale those down or relabel them first",
+		service, strings.Join(names, " and "), written(selector), len(others), others[0])
+}
+
+// point returns the Service's selector with the pairs that tell revisions apart
+// exchanged for those of w.
+func (known *roster) point(s *corev1.Service, w *workload) (map[string]string, error) {
+	want := map[string]string{}
+	for k, v := range s.Spec.Selector {
+		switch own, ok := w.labels()[k]; {
+		case k == RevisionLabel:
+		case tells(k, v, known.revisions):
+			if ok { // its own value: whoever reads the Service knows the version by it
+				want[k] = own
+			}
+		case !ok || own != v:
+			return nil, refused("set Service %s: it asks for %s=%s, which the pods of %s do not have", s.Name, k, v, w)
+		default:
+			want[k] = v
+		}
+	}
+	if own := w.labels()[RevisionLabel]; own != "" {
+		want[RevisionLabel] = own
+	} else if !known.only(want, w) {
+		for k, v := range w.labels() {
+			if !selectsAll(map[string]string{k: v}, known.revisions) {
+				want[k] = v
+			}
+		}
+	}
+	if len(want) == 0 || !known.only(want, w) {
+		return nil, refused("set Service %s: no label tells the pods of %s from those of all other revisions: (%s) selects them too",
+			s.Name, w, written(want))
+	}
+	return want, nil
+}
+
+// only reports whether a selector selects the pods of w and of no other revision.
+func (known *roster) only(selector map[string]string, w *workload) bool {
+	for _, other := range known.revisions {
+		if carries(other.labels(), selector) != (other == w) {
+			return false
+		}
+	}
+	return true
+}
