@@ -79,6 +79,15 @@ type Cluster interface {
 	Delete(ctx context.Context, app string, r Revision) error
 }
 
+// A Watcher is a Cluster that can tell when it is worth to look again. It is a
+// hint and nothing more: what it saw is never acted on.
+type Watcher interface {
+	// Await returns when something about app may have changed since the last
+	// look of this Cluster at it, when d has passed, or when ctx ends. Only the
+	// last is an error. It may come back early for nothing, and late by d.
+	Await(ctx context.Context, app string, d time.Duration) error
+}
+
 // Errors that callers act on. An implementation wraps them with what was being
 // done, to which object, and what was found. Every other error means "unknown
 // whether it happened": back off, then look again.

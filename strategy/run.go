@@ -253,9 +253,18 @@ func (r *run) take(ctx context.Context, in Input, step Step) (object string, err
 		if !s.Until.IsZero() {
 			pause = max(min(pause, s.Until.Sub(in.State.At)), pause/10)
 		}
-		return "", r.Clock.Sleep(ctx, pause)
+		return "", r.rest(ctx, pause)
 	}
 	return "", fmt.Errorf("the strategy says %T, which is no step: %w", step, cluster.ErrUnsupported)
+}
+
+// rest lets time pass until the next look is due, or is worth it.
+func (r *run) rest(ctx context.Context, d time.Duration) error {
+	watcher, watches := r.Cluster.(cluster.Watcher)
+	if _, real := r.Clock.(machineClock); !watches || !real {
+		return r.Clock.Sleep(ctx, d)
+	}
+	return watcher.Await(ctx, r.app, d)
 }
 
 // fruitless reports whether this very write was sent at the last look, which it

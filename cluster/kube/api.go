@@ -139,8 +139,9 @@ func send(ctx context.Context, r *rest.Request) ([]byte, error) {
 }
 
 // list returns every object of the kind with these labels, as the store has
-// them now, or an error. It never returns some of them.
-func list[T any](ctx context.Context, a *api, what resource, labels string) ([]T, error) {
+// them now, or an error. It never returns some of them. If at is not nil, it is
+// told from where on a watch would see what happens next.
+func list[T any](ctx context.Context, a *api, what resource, labels string, at *place) ([]T, error) {
 	var all []T
 	for next := ""; ; {
 		r := a.on(http.MethodGet, what, "").Param("limit", strconv.Itoa(pageSize))
@@ -163,6 +164,9 @@ func list[T any](ctx context.Context, a *api, what resource, labels string) ([]T
 		}
 		all = append(all, page.Items...)
 		if next = page.Metadata.Continue; next == "" {
+			if at != nil {
+				*at = place{what, labels, page.Metadata.ResourceVersion}
+			}
 			return all, nil
 		}
 	}

@@ -264,7 +264,7 @@ func (c *Cluster) checkAdoption(ctx context.Context, w *workload) error {
 
 // checkOrphans refuses a selector that selects pods which nobody controls.
 func (c *Cluster) checkOrphans(ctx context.Context, w *workload) error {
-	found, err := list[corev1.Pod](ctx, c.api, pods, w.selector.String())
+	found, err := list[corev1.Pod](ctx, c.api, pods, w.selector.String(), nil)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (c *Cluster) checkOrphans(ctx context.Context, w *workload) error {
 // checkAdopters refuses if a Deployment would take the new ReplicaSet for one of
 // its own, scale it to 0 and delete it when it likes.
 func (c *Cluster) checkAdopters(ctx context.Context, w *workload) error {
-	raws, err := list[json.RawMessage](ctx, c.api, deployments, "")
+	raws, err := list[json.RawMessage](ctx, c.api, deployments, "", nil)
 	if err != nil {
 		return err
 	}

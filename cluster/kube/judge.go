@@ -21,6 +21,7 @@ type evidence struct {
 	at     time.Time
 	pods   []corev1.Pod
 	slices []discoveryv1.EndpointSlice
+	places []place // where pods and slices can be watched from
 }
 
 // census is the pods of a look, by whose they are.

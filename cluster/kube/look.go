@@ -33,7 +33,7 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 		return cluster.State{}, err
 	}
 	s := r.judge(e)
-	c.remember(app, r, &s)
+	c.remember(app, r, e.places, &s)
 	return s, nil
 }
 
@@ -43,17 +43,17 @@ func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
 	var found []corev1.Service
 	work := []func(context.Context) error{
 		func(ctx context.Context) (err error) {
-			sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "")
+			sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "", nil)
 			return
 		},
 		func(ctx context.Context) (err error) {
-			found, err = list[corev1.Service](ctx, c.api, services, "")
+			found, err = list[corev1.Service](ctx, c.api, services, "", nil)
 			return
 		},
 	}
 	if c.options.Kind == Deployment {
 		work = append(work, func(ctx context.Context) (err error) {
-			others, err = list[json.RawMessage](ctx, c.api, deployments, "")
+			others, err = list[json.RawMessage](ctx, c.api, deployments, "", nil)
 			return
 		})
 	}
@@ -78,22 +78,24 @@ func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
 // far as labels can tell.
 func (c *Cluster) gather(ctx context.Context, r *roster) (evidence, error) {
 	var e evidence
+	var places [2]place
 	var work []func(context.Context) error
 	if len(r.revisions) > 0 {
 		work = append(work, func(ctx context.Context) (err error) {
-			e.pods, err = list[corev1.Pod](ctx, c.api, pods, r.podQuery())
+			e.pods, err = list[corev1.Pod](ctx, c.api, pods, r.podQuery(), &places[0])
 			return
 		})
 	}
 	if len(r.routes) > 0 {
 		work = append(work, func(ctx context.Context) (err error) {
-			e.slices, err = list[discoveryv1.EndpointSlice](ctx, c.api, endpointSlices, r.sliceQuery())
+			e.slices, err = list[discoveryv1.EndpointSlice](ctx, c.api, endpointSlices, r.sliceQuery(), &places[1])
 			return
 		})
 	}
 	if err := together(ctx, work...); err != nil {
 		return e, err
 	}
+	e.places = places[:]
 	if e.at = c.api.clock.now(); e.at.IsZero() {
 		return e, fmt.Errorf("kube: app %q: %w", r.app, errors.New("the apiserver's answers have no Date header, so that there is no clock to go by"))
 	}

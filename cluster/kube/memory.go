@@ -8,6 +8,8 @@ import (
 	"maps"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/cutover-dev/cutover/cluster"
 )
 
@@ -15,6 +17,8 @@ import (
 type memory struct {
 	roster *roster             // who was there at the last look
 	seen   map[string]sighting // by the revisions' UIDs
+	places []place             // from where on something new would be seen
+	pace   *rate.Limiter       // of looks that a watch asks for
 }
 
 // sighting is what a revision served when it was last looked at.
@@ -25,12 +29,12 @@ type sighting struct {
 
 // remember keeps the roster for the writes to come and tells the State when
 // each revision's Serving was last seen to change.
-func (c *Cluster) remember(app string, r *roster, s *cluster.State) {
+func (c *Cluster) remember(app string, r *roster, places []place, s *cluster.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.apps[app]
 	if m == nil {
-		m = &memory{}
+		m = &memory{pace: rate.NewLimiter(rate.Every(pace), burst)}
 		c.apps[app] = m
 	}
 	seen := map[string]sighting{}
@@ -43,7 +47,7 @@ func (c *Cluster) remember(app string, r *roster, s *cluster.State) {
 		rev.Moved = now.moved
 		seen[rev.UID] = now
 	}
-	m.roster, m.seen = r, seen
+	m.roster, m.seen, m.places = r, seen, places
 }
 
 // servedBy returns the revision's endpoints by route. A worker's are itself.

@@ -21,7 +21,7 @@ import (
 // the wrong traffic first, then those with another fence. Pods that are going
 // are left alone.
 func (c *Cluster) settle(ctx context.Context, known *roster, w *workload, r cluster.Revision, wrote bool) error {
-	all, err := list[corev1.Pod](ctx, c.api, pods, w.selector.String())
+	all, err := list[corev1.Pod](ctx, c.api, pods, w.selector.String(), nil)
 	if err != nil {
 		return afterWrite(err, wrote)
 	}

@@ -36,20 +36,16 @@ func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) err
 		return fmt.Errorf("kube: app %q: set route %q: traffic is moved by pod labels here, with Put (Options.Traffic): %w",
 			app, r.Name, cluster.ErrUnsupported)
 	}
-	now, err := c.service(ctx, known.routes[i].Name, r.Version)
-	if err != nil {
-		return err
+	now := known.routes[i].Service
+	if serviceVersion(now) != r.Version {
+		return conflict("set route %q of app %q: the last look showed it as %s, this is compared with %q", r.Name, app, serviceVersion(now), r.Version)
 	}
-	fresh, err := c.enroll(ctx, app) // the revisions' labels as they are now
-	if err != nil {
-		return err
-	}
-	change, want, err := fresh.steer(now, r, c.api.clock.now())
+	change, want, err := known.steer(now, r, c.api.clock.now())
 	if err != nil || change == nil {
 		return err
 	}
 	if len(r.Weights) > 1 && !maps.Equal(want, now.Spec.Selector) {
-		if err := c.checkSpan(ctx, fresh, now.Name, want, sorted(r.Weights)); err != nil {
+		if err := c.checkSpan(ctx, known, now.Name, want, sorted(r.Weights)); err != nil {
 			return err
 		}
 	}
@@ -64,23 +60,6 @@ func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) err
 		return explain(err, doing)
 	}
 	return nil
-}
-
-// service reads a Service that must be the one that was observed, unchanged.
-func (c *Cluster) service(ctx context.Context, name, version string) (*corev1.Service, error) {
-	doing := fmt.Sprintf("get Service %s in namespace %s", name, c.options.Namespace)
-	var s corev1.Service
-	err := c.api.get(ctx, services, name, &s)
-	if apierrors.IsNotFound(err) {
-		return nil, conflict("%s: it is gone: %w", doing, err)
-	}
-	if err != nil {
-		return nil, explain(err, doing)
-	}
-	if serviceVersion(&s) != version {
-		return nil, conflict("%s: it is %s now, observed was %q", doing, serviceVersion(&s), version)
-	}
-	return &s, nil
 }
 
 // steer returns the patch that makes the Service be as r says, nil if it is, and
@@ -169,7 +148,7 @@ func (known *roster) span(s *corev1.Service, both []*workload) (map[string]strin
 // checkSpan refuses a selector that selects pods beside those of the revisions
 // named: dropping the version label pulls in every other version, too.
 func (c *Cluster) checkSpan(ctx context.Context, fresh *roster, service string, selector map[string]string, names []string) error {
-	found, err := list[corev1.Pod](ctx, c.api, pods, labels.SelectorFromSet(selector).String())
+	found, err := list[corev1.Pod](ctx, c.api, pods, labels.SelectorFromSet(selector).String(), nil)
 	if err != nil {
 		return err
 	}
