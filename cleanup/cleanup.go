@@ -22,9 +22,10 @@ type Policy struct {
 	// must serve like any other that is kept.
 	Keep string
 
-	// RunFailed says that the run that made what is newer is over and has
-	// failed. Without it, what is newer and undecided may be a run under way,
-	// and stays.
+	// RunFailed says that the last run is over and has failed. Without it, what
+	// is newer than the revision that serves may belong to a run under way, and
+	// stays; and while cutover itself has not decided about a release, everything
+	// does.
 	RunFailed bool
 
 	// Floor is how many endpoints, on every traffic route, the kept revision
@@ -82,6 +83,9 @@ func (d Decision) String() string {
 // after it was taken out of traffic. If none may be kept, all are.
 func Decide(s cluster.State, p Policy) []Decision {
 	kept, why := choose(s, p)
+	if under := underway(s); under != "" && !p.RunFailed {
+		kept, why = nil, under+" may be under way: say that its run failed, and what is not needed goes"
+	}
 	decisions := make([]Decision, 0, len(s.Revisions))
 	for _, r := range s.Revisions {
 		d := Decision{Revision: r, Why: why, Evidence: evidence(s, r)}
@@ -94,6 +98,17 @@ func Decide(s cluster.State, p Policy) []Decision {
 		decisions = append(decisions, d)
 	}
 	return decisions
+}
+
+// underway names a release of ours that nobody has decided about: its run may be
+// about to need what looks superfluous.
+func underway(s cluster.State) string {
+	for _, r := range s.Revisions {
+		if r.Release != "" && r.Outcome.Result == cluster.Undecided {
+			return r.Name
+		}
+	}
+	return ""
 }
 
 // floor is what the kept revision must serve with.
@@ -139,12 +154,25 @@ func about(s cluster.State, p Policy, kept, r cluster.Revision) (Verb, string) {
 		return Keep, "the newest that really serves"
 	case newer && !mayGo(p, r, kept):
 		return Keep, "newer than what serves, and its run may be under way: say that it failed, and it goes"
+	case fixedTo(s, r.Name) != "":
+		return Keep, fmt.Sprintf("it serves on %s, which selects every version: if that brings no traffic, name the Services that do", fixedTo(s, r.Name))
 	case !s.Dark(r) && r.Behind && !r.Enabled && r.Unsettled == 0:
 		return Keep, "just taken out of traffic: the cluster has not followed yet"
 	case !s.Dark(r):
 		return Disable, kept.Name + " serves, and this one must not serve beside it"
 	}
 	return Delete, "dark, and " + kept.Name + " serves"
+}
+
+// fixedTo names a route that serves the revision whatever is done, and of which
+// nobody has said whether it brings traffic.
+func fixedTo(s cluster.State, name string) string {
+	for _, route := range s.Routes {
+		if route.Fixed && route.Serving[name] > 0 {
+			return route.Name
+		}
+	}
+	return ""
 }
 
 // mayGo reports whether nobody can still be at work on a revision that is newer
@@ -175,13 +203,13 @@ func evidence(s cluster.State, r cluster.Revision) string {
 // served lists the routes that a revision serves on: "service/web 3".
 func served(s cluster.State, name string) string {
 	var where []string
-	for _, route := range s.Traffic() {
-		if n := route.Serving[name]; n > 0 {
+	for _, route := range s.Routes {
+		if n := route.Serving[name]; n > 0 && !route.Preview {
 			where = append(where, fmt.Sprintf("%s %d", route.Name, n))
 		}
 	}
 	if n := s.Exposed(name); s.Worker() && n > 0 {
-		where = append(where, fmt.Sprintf("as a worker, %d", n))
+		where = append(where, fmt.Sprintf("as a worker %d", n))
 	}
 	return strings.Join(where, ", ")
 }

@@ -4,6 +4,7 @@ package cleanup
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,6 +24,7 @@ const (
 	PartialFlip   Finding = "partial flip"   // some pods of a revision have traffic, others not
 	BlackHole     Finding = "black hole"     // a traffic route that serves with nothing
 	Strays        Finding = "strays"         // pods of no revision are in traffic
+	Pinned        Finding = "pinned"         // a route selects by a pod-template-hash: any change of that template would empty it
 	Foreign       Finding = "foreign"        // a route selects none of the revisions, or somebody else's tool manages what cutover writes
 )
 
@@ -64,6 +66,7 @@ func findings(s cluster.State) []Finding {
 	add(live > 0 && top > lit, DarkCandidate)
 	add(len(s.Revisions) > 0 && blackHole(s), BlackHole)
 	add(s.Strays > 0, Strays)
+	add(slices.ContainsFunc(s.Routes, func(r cluster.Route) bool { return r.Pinned }), Pinned)
 	add(len(s.Warnings) > 0 || unknownRoute(s), Foreign)
 	if len(found) == 0 {
 		found = []Finding{Clean}

@@ -31,7 +31,7 @@ func Run(ctx context.Context, r strategy.Runner, app string, p Policy) ([]Decisi
 			trace(e)
 		}
 	}
-	_, err := r.Run(ctx, app, cluster.Target{Release: "cleanup"}, Strategy{p})
+	_, err := r.Run(ctx, app, cluster.Target{Release: "(cleanup)"}, Strategy{p})
 	return last, err
 }
 
@@ -63,10 +63,12 @@ func outSince(in strategy.Input, r cluster.Revision) time.Time {
 func (c Strategy) Next(in strategy.Input) strategy.Step {
 	decisions := Decide(in.State, c.Policy)
 	kept, why := choose(in.State, c.Policy)
-	if kept == nil && !c.Policy.NoFloor && len(decisions) > 0 {
-		return strategy.Abort{Kind: strategy.Unfit, Why: why + "; nothing was deleted"}
-	}
-	if kept != nil && kept.Enabled && kept.Unsettled > 0 {
+	switch {
+	case underway(in.State) != "" && !c.Policy.RunFailed:
+		return strategy.Done{}
+	case kept == nil && !c.Policy.NoFloor && len(decisions) > 0:
+		return strategy.Abort{Kind: strategy.Unfit, Why: why}
+	case kept != nil && kept.Enabled && kept.Unsettled > 0:
 		return strategy.Put{Revision: *kept, Why: "it is kept: every pod of it gets traffic"}
 	}
 	for _, verb := range []Verb{Delete, Disable} { // what is dark first: it costs one write

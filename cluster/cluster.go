@@ -189,6 +189,8 @@ type Route struct {
 	Name     string // kind and name: "service/web"
 	Preview  bool   // shows a revision to testers; never counts as traffic
 	External bool   // a load balancer outside the cluster follows its endpoints, later
+	Fixed    bool   // it brings something to every revision, and nobody said that it is traffic: it cannot be moved
+	Pinned   bool   // it selects by a pod-template-hash: any change of that template would empty it
 
 	// Wanted. SetRoute sets them.
 

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 )
 
 // Named returns the revision with this name.
@@ -33,11 +32,12 @@ func (s State) Find(release string) (Revision, bool) {
 	return found, ok
 }
 
-// Traffic returns the routes that count as traffic: all but previews.
+// Traffic returns the routes that count as traffic: all but previews, and those
+// that are fixed to every revision.
 func (s State) Traffic() []Route {
 	var routes []Route
 	for _, r := range s.Routes {
-		if !r.Preview {
+		if !r.Preview && !r.Fixed {
 			routes = append(routes, r)
 		}
 	}
@@ -181,18 +181,20 @@ func RevisionName(app string, seq int64, arm string) string {
 	return name
 }
 
-const unnamed = "template-"
-
 // Named returns the target with a Release: its own, or one made from a hash of
 // the Template.
 func (t Target) Named() Target {
 	if t.Release == "" {
-		sum := sha256.Sum256(t.Template)
-		t.Release = unnamed + hex.EncodeToString(sum[:8])
+		t.Release = t.hash()
 	}
 	return t
 }
 
+func (t Target) hash() string {
+	sum := sha256.Sum256(t.Template)
+	return "template-" + hex.EncodeToString(sum[:8])
+}
+
 // Unnamed reports whether the Release was made from the Template rather than
 // given by the caller.
-func (t Target) Unnamed() bool { return t.Release == "" || strings.HasPrefix(t.Release, unnamed) }
+func (t Target) Unnamed() bool { return t.Release == "" || t.Release == t.hash() }

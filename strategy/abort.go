@@ -17,11 +17,12 @@ type Kind int
 
 const (
 	// Unfit: the settings, the target or the cluster do not fit the strategy.
-	// Nothing was written. Mend what the error names.
+	// Usually nothing was written; the error says so. Mend what it names.
 	Unfit Kind = iota + 1
 
-	// Superseded: a newer release of the app exists. This run has stopped and
-	// touches nothing of the newer one. Usually there is nothing to do.
+	// Superseded: a newer release of the app exists, or somebody has deleted
+	// this one's revision. This run has stopped and touches nothing of the newer
+	// one. Usually there is nothing to do.
 	Superseded
 
 	// Failed: the release was given up, by a gate, a deadline or an undo.
@@ -33,13 +34,13 @@ const (
 	Stranded
 
 	// Refused: the cluster refused a call (forbidden, invalid, over quota, out
-	// of scope) and would again. What serves is as it was. Mend what the error
-	// names, then run the same release again.
+	// of scope) and would again. Nothing was taken from what served. Mend what
+	// the error names, then run the same release again.
 	Refused
 
 	// Unsafe: every next step would have broken a law, for longer than the
-	// Runner's GiveUp. What serves is as it was. Run the same release again
-	// when what the error names is mended.
+	// Runner's GiveUp, or somebody else undoes what this run writes. Run the
+	// same release again when what the error names is mended.
 	Unsafe
 )
 
@@ -52,9 +53,12 @@ func (k Kind) String() string {
 	return names[k]
 }
 
-func (k Kind) advice() string {
+func (k Kind) advice(wrote bool) string {
 	switch k {
 	case Unfit:
+		if wrote {
+			return "mend the input, then run the same release again"
+		}
 		return "mend the input; nothing was written"
 	case Superseded:
 		return "nothing, if the newer release is meant; otherwise undo that one"
@@ -77,6 +81,7 @@ type AbortError struct {
 	Kind     Kind
 	Why      string
 	Serving  string // what serves now, for a person: "web-v001 3"
+	Wrote    bool   // this run has written something
 	Err      error  // the cause, if it was an error; unwrapped by errors.Is and As
 }
 
@@ -88,7 +93,7 @@ func (e *AbortError) Error() string {
 		what += " (" + e.Revision + ")"
 	}
 	return fmt.Sprintf("cutover %s: %s: %s: %s. Serving now: %s. To do: %s.",
-		e.App, what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.Kind.advice())
+		e.App, what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.Kind.advice(e.Wrote))
 }
 
 // Unwrap returns the cause, if it was an error.

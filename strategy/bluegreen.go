@@ -5,7 +5,6 @@ package strategy
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -91,7 +90,9 @@ type bySelector struct {
 	drain   time.Duration
 }
 
-const switchedTo = "to " // and a revision's name: the Note of a route
+// switchedTo is the Note of a route that was switched to a revision: to this
+// object, for names are used again.
+func switchedTo(r cluster.Revision) string { return "to " + r.Name + " " + r.UID }
 
 func (m bySelector) to(in Input, r cluster.Revision, why string) Step {
 	for _, route := range in.State.Traffic() {
@@ -101,7 +102,7 @@ func (m bySelector) to(in Input, r cluster.Revision, why string) Step {
 			}
 			continue
 		}
-		if route.Note == switchedTo+r.Name && r.Outcome.Result == cluster.Undecided {
+		if route.Note == switchedTo(r) && r.Outcome.Result == cluster.Undecided {
 			return fail(r, fmt.Sprintf("%s was switched to it, and somebody has put it back to %s", route.Name, named(route.Weights)))
 		}
 		return m.switchTo(in, route, r, why)
@@ -114,8 +115,8 @@ func (m bySelector) switchTo(in Input, route cluster.Route, r cluster.Revision, 
 	if r.Ready < r.Replicas {
 		return Wait{Why: fmt.Sprintf("%d of %d pods of %s ready: traffic moves when all are", r.Ready, r.Replicas, r.Name)}
 	}
-	if route.From == "" && route.Since.IsZero() && len(route.Weights) == 1 {
-		route.From = named(route.Weights)
+	if route.From == "" && route.Since.IsZero() {
+		route.From = newestServed(in.State, route)
 	}
 	both := m.both(route, r)
 	if both {
@@ -124,11 +125,25 @@ func (m bySelector) switchTo(in Input, route cluster.Route, r cluster.Revision, 
 		}
 	}
 	weights := map[string]int{r.Name: 100}
-	if both {
-		maps.Copy(weights, route.Weights)
+	for name := range route.Weights {
+		if both && route.Serving[name] > 0 {
+			weights[name] = 100
+		}
 	}
-	route.Weights, route.Note = weights, switchedTo+r.Name
+	route.Weights, route.Note = weights, switchedTo(r)
 	return SetRoute{route, why}
+}
+
+// newestServed returns the revision that a route brings traffic to, the newest
+// of several.
+func newestServed(s cluster.State, route cluster.Route) string {
+	newest := ""
+	for _, r := range s.Revisions {
+		if _, named := route.Weights[r.Name]; named && route.Serving[r.Name] > 0 {
+			newest = r.Name
+		}
+	}
+	return newest
 }
 
 // both reports whether the switch of a route goes over both revisions.

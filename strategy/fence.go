@@ -21,10 +21,16 @@ import (
 // fence knows which objects a late write could still hit.
 type fence struct {
 	id       string
-	wait     time.Duration  // negative: waiting does not help
-	epoch    int            // rises with every doubt, so that a touch differs from what was sent before
-	doubtful map[string]int // object: the epoch that its fence must have reached
-	since    time.Time      // of the last doubt, by the cluster's clock
+	wait     time.Duration    // after which nothing lands any more
+	epoch    int              // rises with every doubt, so that a touch differs from what was sent before
+	doubtful map[string]doubt // by object
+	since    time.Time        // of the last doubt, by the cluster's clock
+}
+
+// A doubt is about the last write to an object.
+type doubt struct {
+	epoch   int    // that the object's fence must have reached
+	version string // that the write was compared with, at the latest
 }
 
 // token is what this run's writes carry.
@@ -38,12 +44,18 @@ func (f *fence) holds(stored string, epoch int) bool {
 }
 
 // doubt notes that the effect of a write to an object is unknown.
-func (f *fence) doubt(object string, at time.Time) {
+func (f *fence) doubt(object string, s cluster.State) {
 	f.epoch++
 	if f.doubtful == nil {
-		f.doubtful = map[string]int{}
+		f.doubtful = map[string]doubt{}
 	}
-	f.doubtful[object], f.since = f.epoch, at
+	version := ""
+	for _, route := range s.Routes {
+		if route.Name == object {
+			version = route.Version
+		}
+	}
+	f.doubtful[object], f.since = doubt{f.epoch, version}, s.At
 }
 
 // firstLook doubts every traffic object, if what it shows is not the end of a
@@ -54,12 +66,12 @@ func (f *fence) firstLook(s cluster.State) {
 	}
 	for _, r := range s.Revisions {
 		if s.Can.Enable && (r.Pods > 0 || r.Replicas > 0) {
-			f.doubt(r.Name, s.At)
+			f.doubt(r.Name, s)
 		}
 	}
 	for _, route := range s.Routes {
 		if s.Can.Select || s.Can.Weigh {
-			f.doubt(route.Name, s.At)
+			f.doubt(route.Name, s)
 		}
 	}
 }
@@ -67,9 +79,15 @@ func (f *fence) firstLook(s cluster.State) {
 // unfinished reports whether a release of ours is undecided, or was given up
 // and not given back.
 func unfinished(s cluster.State) bool {
+	live := int64(-1) // the newest good one
+	for _, r := range s.Revisions {
+		if s.IsGood(r) {
+			live = max(live, r.Seq)
+		}
+	}
 	for _, r := range s.Revisions {
 		undecided := r.Release != "" && r.Outcome.Result == cluster.Undecided
-		halfBack := r.Outcome.Result == cluster.Failed && (r.Replicas > 0 || !s.Dark(r))
+		halfBack := r.Outcome.Result == cluster.Failed && (r.Seq > live && r.Replicas > 0 || !s.Dark(r))
 		if undecided || halfBack {
 			return true
 		}
@@ -77,46 +95,92 @@ func unfinished(s cluster.State) bool {
 	return false
 }
 
+const touched = "touched, so that no write sent before can still land"
+
 // before returns the step itself, or a touch that must come before it.
 func (f *fence) before(in Input, step Step) Step {
-	if f.wait >= 0 && len(f.doubtful) > 0 && in.Held(f.since, f.wait) {
+	if len(f.doubtful) > 0 && in.Held(f.since, f.wait) {
 		clear(f.doubtful)
 	}
-	if len(f.doubtful) == 0 || !needsFence(in.State, step) {
+	if touch := f.relied(in, step); touch != nil {
+		return touch
+	}
+	object, needs := needsFence(in, step)
+	if len(f.doubtful) == 0 || !needs {
 		return step
 	}
-	const why = "touched, so that no write sent before can still land"
 	for _, r := range in.State.Revisions {
-		if epoch, doubted := f.doubtful[r.Name]; doubted && in.State.Can.Enable && !f.holds(r.Fence, epoch) {
-			if r.Behind {
-				return behind(r) // pods may be born without the touch
-			}
-			r.Fence = f.token()
-			return Put{Revision: r, Why: why}
+		d, doubted := f.doubtful[r.Name]
+		if !doubted || r.Name == object || !in.State.Can.Enable || f.holds(r.Fence, d.epoch) {
+			continue // the write itself keeps late ones from its own object
 		}
+		return f.touch(r)
 	}
 	for _, route := range in.State.Routes {
-		if epoch, doubted := f.doubtful[route.Name]; doubted && !f.holds(route.Fence, epoch) {
-			return SetRoute{Route: route, Why: why}
+		d, doubted := f.doubtful[route.Name]
+		if doubted && route.Version == d.version && !f.holds(route.Fence, d.epoch) {
+			return SetRoute{Route: route, Why: touched}
 		}
 	}
 	return step
 }
 
+// relied returns a touch of a revision that a route is about to be given to: a
+// late write could still take its replicas, and nothing but the route would have
+// been written since.
+func (f *fence) relied(in Input, step Step) Step {
+	to, routes := step.(SetRoute)
+	if !routes || to.Route.Preview {
+		return nil
+	}
+	var now map[string]int
+	for _, route := range in.State.Routes {
+		if route.Name == to.Route.Name {
+			now = route.Weights
+		}
+	}
+	for _, r := range in.State.Revisions {
+		_, had := now[r.Name]
+		if to.Route.Weights[r.Name] > 0 && !had && !f.holds(r.Fence, 0) {
+			return f.touch(r)
+		}
+	}
+	return nil
+}
+
+func (f *fence) touch(r cluster.Revision) Step {
+	if r.Behind {
+		return behind(r) // pods may be born without the touch
+	}
+	r.Fence = f.token()
+	return Put{Revision: r, Why: touched}
+}
+
 // needsFence reports whether a late write could turn what comes after this step
-// into an outage, or a success into a lie.
-func needsFence(s cluster.State, step Step) bool {
+// into an outage, or a success into a lie, and which object the step writes.
+func needsFence(in Input, step Step) (object string, needs bool) {
 	switch step := step.(type) {
 	case Put:
-		found, ok := s.Named(step.Revision.Name)
-		decided := step.Revision.Outcome.Result == cluster.Good && found.Outcome.Result != cluster.Good
-		return ok && (step.Revision.Replicas < found.Replicas || decided && step.Revision.Enabled)
-	case Delete, Done:
-		return true
+		r := step.Revision
+		found, ok := in.State.Named(r.Name)
+		good := r.Enabled && r.Outcome.Result == cluster.Good && found.Outcome.Result != cluster.Good
+		off := in.State.Can.Enable && !r.Enabled && (found.Enabled || found.Unsettled > 0)
+		if good {
+			return "", true // which writes no traffic
+		}
+		if off {
+			return r.Name, ok
+		}
+		return "", ok && r.Replicas < found.Replicas
+	case Delete:
+		return step.Revision.Name, true
+	case Done:
+		_, ours := in.Mine()
+		return "", ours
 	case Abort:
-		return step.Kind == Failed || step.Kind == Stranded
+		return "", step.Kind == Failed || step.Kind == Stranded
 	}
-	return false
+	return "", false
 }
 
 // stamp puts this run's fence on a write that creates a revision or moves its
@@ -126,7 +190,7 @@ func (f *fence) stamp(in Input, r cluster.Revision) cluster.Revision {
 	switch {
 	case r.Fence != found.Fence: // a touch
 	case !exists, r.Enabled != found.Enabled, found.Unsettled > 0:
-		if !f.holds(found.Fence, f.doubtful[r.Name]) {
+		if !f.holds(found.Fence, f.doubtful[r.Name].epoch) {
 			r.Fence = f.token()
 		}
 	}

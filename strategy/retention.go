@@ -17,13 +17,13 @@ type Retention struct {
 	Shrink   time.Duration // the way back shrinks this long after the live one became good; 0: not by time
 	ShrinkTo int           // to so many replicas; 0: none
 	Destroy  time.Duration // the way back is deleted this long after the live one became good; 0: not by time
-	History  int           // how many old revisions stay without replicas, failed ones too; 0: 10
+	History  int           // how many old revisions stay without replicas, failed ones too; 0: 10, negative: none
 }
 
 func (k Retention) unfit() string {
 	switch {
-	case k.Shrink < 0 || k.Destroy < 0 || k.ShrinkTo < 0 || k.History < 0:
-		return "no time or number of a Retention may be negative"
+	case k.Shrink < 0 || k.Destroy < 0 || k.ShrinkTo < 0:
+		return "no time of a Retention, nor ShrinkTo, may be negative"
 	case k.ShrinkTo > 0 && k.Shrink == 0:
 		return "Retention.ShrinkTo needs Shrink: when to shrink"
 	case k.Destroy > 0 && k.Destroy < k.Shrink:
@@ -36,7 +36,7 @@ func (k Retention) history() int {
 	if k.History == 0 {
 		return 10
 	}
-	return k.History
+	return max(0, k.History)
 }
 
 // A chore is a step that is due at some time.

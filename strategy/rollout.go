@@ -71,7 +71,7 @@ func (ro rollout) next(in Input) Step {
 	case mine.Outcome.Result == cluster.Failed:
 		return ro.giveBack(in, mine)
 	}
-	for _, rule := range []func(Input, cluster.Revision) Step{supersede, ro.bringUp, ro.serve, ro.alone, ro.watch} {
+	for _, rule := range []func(Input, cluster.Revision) Step{ro.bringUp, ro.serve, supersede, ro.alone, ro.watch} {
 		if step := rule(in, mine); step != nil {
 			return step
 		}
@@ -81,6 +81,13 @@ func (ro rollout) next(in Input) Step {
 
 // bringUp gets the new revision ready and judged, and brings traffic to it.
 func (ro rollout) bringUp(in Input, mine cluster.Revision) Step {
+	if mine.Replicas == 0 {
+		n := in.replicas()
+		if n == 0 {
+			return Abort{Unfit, mine.Name + " was scaled to 0, and nothing else serves that it could be as large as: name a number of replicas"}
+		}
+		return scale(mine, n, "it was scaled to 0")
+	}
 	if !mine.Enabled {
 		if step := boot(in, mine, ro.ready); step != nil {
 			return step
@@ -106,7 +113,7 @@ func (ro rollout) within(in Input, step Step, r cluster.Revision, late func(foun
 func (ro rollout) serve(in Input, mine cluster.Revision) Step {
 	serves := in.State.ReliedOn(mine.Name)
 	good := mine.Outcome.Result == cluster.Good
-	if serves >= mine.Replicas || good && serves > 0 {
+	if serves > 0 && (serves >= mine.Replicas || good) {
 		return nil
 	}
 	wait := Wait{Why: fmt.Sprintf("%d of %d endpoints serve", serves, mine.Replicas)}
@@ -196,7 +203,11 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 			return step
 		}
 	}
-	if step := ro.within(in, ro.move.off(in, back, "traffic goes back"), bad, stuck); step != nil {
+	if ok {
+		if step := ro.within(in, ro.move.off(in, back, "traffic goes back"), bad, stuck); step != nil {
+			return step
+		}
+	} else if step := darkWithout(in, bad, stuck); step != nil {
 		return step
 	}
 	if bad.Replicas > 0 {
@@ -206,6 +217,18 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 		return scale(bad, 0, "it was given up")
 	}
 	return Abort{Failed, bad.Outcome.Why}
+}
+
+// darkWithout takes the traffic off a revision that has none, so that it will
+// have none: there is nothing to give it to.
+func darkWithout(in Input, bad cluster.Revision, stuck func(string) Step) Step {
+	switch {
+	case in.State.Dark(bad):
+		return nil
+	case in.State.Can.Enable:
+		return darken(in, bad, "it was given up")
+	}
+	return stuck("no older revision is good")
 }
 
 // bringBack restores the capacity of a good revision and then its traffic, if
@@ -218,6 +241,9 @@ func (ro rollout) bringBack(in Input, back cluster.Revision) Step {
 			away += in.State.Exposed(r.Name)
 		}
 	}
+	if in.State.Serving() == 0 {
+		need = max(need, 1) // whoever is gone back to must serve
+	}
 	if back.Replicas < need {
 		return scale(back, need, "capacity first: traffic goes back to it")
 	}
@@ -225,7 +251,7 @@ func (ro rollout) bringBack(in Input, back cluster.Revision) Step {
 		return step
 	}
 	serves := in.State.ReliedOn(back.Name)
-	if need == 0 || serves >= back.Replicas || away == 0 && serves > 0 {
+	if need == 0 || serves > 0 && (serves >= back.Replicas || away == 0) {
 		return nil
 	}
 	return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s are back", serves, back.Replicas, back.Name)}

@@ -52,22 +52,41 @@ func create(in Input) Step {
 		return Abort{Unfit, "the target has no template to create a revision from"}
 	}
 	if n := in.State.Strays; n > 0 {
+		if in.State.At.Sub(in.Watched) < strayWait {
+			return Wait{Why: fmt.Sprintf("%d pods of no revision are in traffic", n)} // of one that was just deleted, say
+		}
 		return Abort{Unfit, fmt.Sprintf("%d ready endpoints of its traffic routes are pods of no revision of it: give the Service a selector that only this app's revisions match, or remove those pods", n)}
 	}
-	replicas := in.Target.Replicas
-	for _, r := range in.State.Revisions {
-		if in.Target.Replicas == 0 && in.State.HasTraffic(r.Name) {
-			replicas = max(replicas, r.Replicas)
-		}
-	}
+	replicas := in.replicas()
 	if replicas == 0 {
 		return Abort{Unfit, "0 replicas means as many as serve now, and nothing serves: name a number"}
 	}
 	seq := in.State.NextSeq()
+	for _, taken := in.State.Named(cluster.RevisionName(in.App, seq, "")); taken; _, taken = in.State.Named(cluster.RevisionName(in.App, seq, "")) {
+		seq++ // somebody else's, with another sequence than its name says
+	}
 	return Put{Revision: cluster.Revision{
 		Name: cluster.RevisionName(in.App, seq, ""), Release: in.Target.Release, Seq: seq,
 		Template: in.Target.Template, Replicas: replicas,
 	}, Why: "release " + in.Target.Release}
+}
+
+// strayWait is how long pods of no revision may be in traffic before that is
+// taken for what it will stay.
+const strayWait = 10 * time.Second
+
+// replicas are the target's, or as many as serve now.
+func (in Input) replicas() int {
+	if in.Target.Replicas > 0 {
+		return in.Target.Replicas
+	}
+	most := 0
+	for _, r := range in.State.Revisions {
+		if in.State.HasTraffic(r.Name) {
+			most = max(most, r.Replicas)
+		}
+	}
+	return most
 }
 
 // supersede gives up every older release that nobody decided about: its run
@@ -91,9 +110,8 @@ func fail(r cluster.Revision, why string) Step {
 func boot(in Input, mine cluster.Revision, within time.Duration) Step {
 	found := fmt.Sprintf("%d of %d pods ready", mine.Ready, mine.Replicas)
 	switch {
-	case in.Target.Replicas > mine.Replicas:
-		mine.Replicas = in.Target.Replicas
-		return Put{Revision: mine, Why: "the target wants more"}
+	case mine.Replicas < in.Target.Replicas:
+		return scale(mine, in.Target.Replicas, "the target wants more")
 	case mine.Ready >= mine.Replicas:
 		return nil
 	case in.Held(mine.Raised, within):
@@ -115,14 +133,14 @@ func behind(r cluster.Revision) Step {
 // it: with routes, by giving them to keep alone. It returns nil when the look
 // shows that it has none left.
 func TakeOff(in Input, r, keep cluster.Revision, why string) Step {
-	if !in.State.Can.Select {
-		return darken(in, r, why)
-	}
 	for _, route := range in.State.Traffic() {
-		if _, has := route.Weights[r.Name]; has {
-			route.Weights = map[string]int{keep.Name: 100}
+		if _, has := route.Weights[r.Name]; has && in.State.Can.Select {
+			route.Weights, route.Note = map[string]int{keep.Name: 100}, switchedTo(keep)
 			return SetRoute{route, why}
 		}
+	}
+	if in.State.Can.Enable || in.State.Worker() {
+		return darken(in, r, why)
 	}
 	if n := in.State.Exposed(r.Name); n > 0 {
 		return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -27,10 +28,10 @@ type Runner struct {
 	ID string
 
 	Clock     Clock         // nil: the machine's. Only slept by, and used for differences
-	Poll      time.Duration // between two looks while waiting; 0: 2s
+	Poll      time.Duration // between two looks while waiting, at most; 0: 2s
 	GiveUp    time.Duration // how long every try may fail before the run does; 0: 5m
 	Skew      time.Duration // how far clocks of the cluster may differ; 0: 30s, negative: not at all
-	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s, negative: never waits, always writes
+	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s
 
 	// Floor is the number of endpoints, on every traffic route, that no write
 	// may risk going below. 0: what the strategy says, if it is a Floorer; else
@@ -86,8 +87,10 @@ const maxAge = 30 * time.Second
 //   - an error that Is ctx's: stopped. The app serves on as it is.
 //
 // It may be killed at any point and run again with the same target, strategy
-// settings and app; the same target is never deployed twice. Two runs of one
-// app at once are safe: the one with the higher sequence wins.
+// settings and app: it goes on with the revision that is there. A good release
+// that is run again is Done if it serves at all. Two runs of one app at once are
+// safe: the one with the higher sequence wins. A run whose revision somebody
+// deletes stops, and does not make another.
 func (r Runner) Run(ctx context.Context, app string, target cluster.Target, s Strategy) (Done, error) {
 	run, err := r.begin(app, target, s)
 	if err != nil {
@@ -119,10 +122,13 @@ type run struct {
 
 	turns   int
 	state   cluster.State // the last look
-	looked  time.Time     // when, by the Clock
+	rested  time.Time     // when the last step was over, by the Clock
 	watched time.Time
 	checked Checked
-	sent    string // the last write
+	uid     string         // of the run's own revision, once it was seen
+	settled bool           // the target was seen good and alone, and the run stays
+	sent    string         // the last write
+	answers map[string]int // how often the same write was answered with nil
 }
 
 func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, error) {
@@ -138,6 +144,8 @@ func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, erro
 		return nil, run.abort(Unfit, "the app has no name", nil)
 	case len(target.Template) == 0 && target.Unnamed():
 		return nil, run.abort(Unfit, "the target has neither a release nor a template", nil)
+	case r.Poll < 0 || r.GiveUp < 0 || r.FenceWait < 0 || r.Floor < 0:
+		return nil, run.abort(Unfit, "Poll, GiveUp, FenceWait and Floor of the Runner must not be negative", nil)
 	case target.Replicas < 0:
 		return nil, run.abort(Unfit, fmt.Sprintf("the target wants %d replicas; 0 means as many as serve now", target.Replicas), nil)
 	}
@@ -186,27 +194,51 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 		r.trace(Input{}, nil, err)
 		return nil, r.failed(ctx, err, "")
 	}
-	step := r.fence.before(in, r.strategy.Next(in))
-	if r.fruitless(in, step) {
-		step = Wait{Why: "nothing has come yet of: " + step.String()}
-	}
+	step := r.plan(in)
 	r.trace(in, step, nil)
+	fruitless := r.fruitless(in, step)
 	switch s := step.(type) {
 	case Done:
 		if !r.Stay || s.Due.IsZero() {
 			return &s, nil
 		}
+		r.settled = true
 		step = Wait{Why: s.What, Until: s.Due}
 	case Abort:
+		if s.Kind == Superseded && r.settled {
+			return &Done{}, nil // it was good, and what was still due is the newer one's now
+		}
 		return nil, r.abort(s.Kind, s.Why, nil)
 	}
+	if fruitless {
+		step = Wait{Why: "nothing has come yet of: " + step.String()}
+	}
 	object, err := r.take(ctx, in, step)
+	r.rested = r.Clock.Now()
 	if err != nil {
 		r.trace(in, step, err)
 		return nil, r.failed(ctx, err, object)
 	}
-	r.trouble, r.refused = nil, nil
+	if _, check := step.(Check); !check && !fruitless {
+		r.trouble, r.refused = nil, nil // a look alone, or a gate, is no headway
+	}
 	return nil, nil
+}
+
+// plan asks the strategy, unless the run has lost what it is about, and puts a
+// touch before the step if that must be.
+func (r *run) plan(in Input) Step {
+	if mine, found, _ := place(in); found && r.uid == "" {
+		r.uid = mine.UID
+	}
+	if r.uid != "" && !slices.ContainsFunc(in.State.Revisions, func(rev cluster.Revision) bool { return rev.UID == r.uid }) {
+		return Abort{Superseded, "somebody has deleted its revision"}
+	}
+	step := r.fence.before(in, r.strategy.Next(in))
+	if what, n := r.again(in, step); n >= tooOften {
+		return Abort{Unsafe, fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", what, n)}
+	}
+	return step
 }
 
 // look takes a look that is young enough to act on.
@@ -222,13 +254,14 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	if took := r.Clock.Now().Sub(began); took > maxAge {
 		return Input{}, fmt.Errorf("looking at %s took %v: too old to act on", r.app, took)
 	}
-	if r.looked.IsZero() || began.Sub(r.looked) > max(3*r.Poll, 3*time.Second) {
+	first := r.state.At.IsZero()
+	if first || began.Sub(r.rested) > max(3*r.Poll, 3*time.Second) {
 		r.watched = state.At // a first look, or one after a gap
 	}
-	if r.looked.IsZero() {
+	if first {
 		r.fence.firstLook(state)
 	}
-	r.state, r.looked = state, r.Clock.Now()
+	r.state = state
 	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew}
 	r.checked = Checked{}
 	return in, nil
@@ -239,12 +272,12 @@ func (r *run) look(ctx context.Context) (Input, error) {
 func (r *run) take(ctx context.Context, in Input, step Step) (object string, err error) {
 	switch s := step.(type) {
 	case Put:
-		return s.Revision.Name, r.guard.Put(ctx, r.app, r.fence.stamp(in, s.Revision))
+		return s.Revision.Name, r.answered(in, step, r.guard.Put(ctx, r.app, r.fence.stamp(in, s.Revision)))
 	case SetRoute:
 		s.Route.Fence = r.fence.token()
-		return s.Route.Name, r.guard.SetRoute(ctx, r.app, s.Route)
+		return s.Route.Name, r.answered(in, step, r.guard.SetRoute(ctx, r.app, s.Route))
 	case Delete:
-		return s.Revision.Name, r.guard.Delete(ctx, r.app, s.Revision)
+		return s.Revision.Name, r.answered(in, step, r.guard.Delete(ctx, r.app, s.Revision))
 	case Check:
 		r.check(ctx, in, s)
 		return "", nil
@@ -265,6 +298,38 @@ func (r *run) rest(ctx context.Context, d time.Duration) error {
 		return r.Clock.Sleep(ctx, d)
 	}
 	return watcher.Await(ctx, r.app, d)
+}
+
+// tooOften is how often one and the same write may be answered and be wanted
+// again: somebody else writes the same field, and two that pull at it do not
+// agree by pulling.
+const tooOften = 5
+
+// again says how often this write was answered already.
+func (r *run) again(in Input, step Step) (what string, n int) {
+	switch s := step.(type) {
+	case Put:
+		if s.Why == touched {
+			return "", 0 // as often as it has pods for a batch
+		}
+		found, _ := in.State.Named(s.Revision.Name)
+		what = fmt.Sprint(step, " (", found.Unsettled, " pods to settle)")
+	case SetRoute, Delete:
+		what = step.String()
+	}
+	return what, r.answers[what]
+}
+
+// answered counts a write that was answered with nil.
+func (r *run) answered(in Input, step Step, err error) error {
+	if err == nil {
+		what, n := r.again(in, step)
+		if r.answers == nil {
+			r.answers = map[string]int{}
+		}
+		r.answers[what] = n + 1
+	}
+	return err
 }
 
 // fruitless reports whether this very write was sent at the last look, which it
@@ -288,9 +353,16 @@ func (r *run) fruitless(in Input, step Step) bool {
 	return again
 }
 
-// check asks a gate. A gate that fails to answer is pending, and reported.
+// check asks a gate, which has as long as a look may be old. One that fails to
+// answer is pending, and reported. No gate is a pass.
 func (r *run) check(ctx context.Context, in Input, s Check) {
 	r.checked = Checked{Name: s.Name, Verdict: health.Pending}
+	if s.Gate == nil {
+		r.checked.Verdict = health.Pass
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxAge)
+	defer cancel()
 	verdict, why, err := s.Gate.Check(ctx, health.Look{App: r.app, State: in.State, Target: s.Revision, Baseline: s.Baseline})
 	if err != nil {
 		r.checked.Why = "the gate did not answer"
@@ -312,11 +384,15 @@ func (r *run) failed(ctx context.Context, err error, object string) error {
 	case errors.Is(err, cluster.ErrUnsupported):
 		return r.abort(Unfit, err.Error(), err)
 	case object != "" && !conflict:
-		r.fence.doubt(object, r.state.At)
+		r.fence.doubt(object, r.state)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("cutover %s: release %s: stopped while %w. Serving when last seen: %s. To do: run the same release again, it goes on from there",
-			r.app, r.target.Release, context.Cause(ctx), serving(r.state))
+		stopped := ctx.Err()
+		if cause := context.Cause(ctx); cause != stopped {
+			stopped = fmt.Errorf("%w: %w", stopped, cause)
+		}
+		return fmt.Errorf("cutover %s: release %s: stopped: %w. Serving when last seen: %s. To do: run the same release again, it goes on from there",
+			r.app, r.target.Release, stopped, serving(r.state))
 	}
 	if r.trouble == nil {
 		r.trouble = r.newTrouble()
@@ -353,14 +429,17 @@ func (r *run) giveUp(err error) error {
 }
 
 func (r *run) abort(kind Kind, why string, err error) error {
-	mine, _ := r.state.Find(r.target.Release)
-	if kind == Failed && r.target.Unnamed() {
-		why += "; the release was made from the template, so the same template is this release again: to retry it, name a Release"
+	abort := &AbortError{App: r.app, Release: r.target.Release, Kind: kind, Why: why, Serving: serving(r.state), Wrote: len(r.answers) > 0, Err: err}
+	for _, mine := range r.state.Revisions {
+		if mine.UID != r.uid || r.uid == "" {
+			continue
+		}
+		abort.Revision = mine.Name
+		if mine.Outcome.Result == cluster.Failed && r.target.Unnamed() {
+			abort.Why += "; the release was made from the template, so the same template is this release again: to deploy it again, name a Release"
+		}
 	}
-	return &AbortError{
-		App: r.app, Release: r.target.Release, Revision: mine.Name,
-		Kind: kind, Why: why, Serving: serving(r.state), Err: err,
-	}
+	return abort
 }
 
 func (r *run) trace(in Input, step Step, err error) {

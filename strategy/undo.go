@@ -22,22 +22,23 @@ type undo struct {
 
 func (u undo) Next(in Input) Step {
 	mine, found, stop := place(in)
+	back, ok := in.State.NewestGood(mine)
 	switch {
+	case u.strategy == nil:
+		return Abort{Unfit, "Undo was given no strategy"}
 	case in.Target.Unnamed():
 		return Abort{Unfit, "an undo needs the name of the release to undo"}
 	case stop != nil:
 		return stop
 	case !found:
 		return Abort{Unfit, "there is no revision of this release to undo"}
-	}
-	if mine.Outcome.Result != cluster.Failed {
-		if _, ok := in.State.NewestGood(mine); !ok {
-			return Abort{Unfit, "no older revision is good: there is nothing to go back to"}
-		}
+	case !ok:
+		return Abort{Unfit, "no older revision is good: there is nothing to go back to"}
+	case mine.Outcome.Result != cluster.Failed:
 		return fail(mine, because("undone", u.why))
 	}
 	step := u.strategy.Next(in)
-	if abort, ok := step.(Abort); ok && abort.Kind == Failed {
+	if abort, end := step.(Abort); end && abort.Kind == Failed && in.State.ReliedOn(back.Name) > 0 {
 		return Done{}
 	}
 	return step

@@ -57,7 +57,7 @@ func (r *roster) judge(e evidence) cluster.State {
 	for _, t := range r.routes {
 		seen, strays := r.endpoints(t, found, e.slices)
 		s.Routes = append(s.Routes, r.route(t, seen))
-		if !t.preview {
+		if !t.preview && !t.fixed {
 			s.Strays += strays
 		}
 	}
@@ -163,7 +163,7 @@ func (r *roster) fence(w *workload, pods []*corev1.Pod) string {
 // route describes one route.
 func (r *roster) route(t route, serving map[string]int) cluster.Route {
 	route := cluster.Route{
-		Name: t.name(), Preview: t.preview, Serving: serving,
+		Name: t.name(), Preview: t.preview, Fixed: t.fixed, Pinned: t.Spec.Selector[templateHash] != "", Serving: serving,
 		External: external(t.Service),
 		Note:     t.Annotations[NoteAnnotation], Fence: t.Annotations[FenceAnnotation], From: t.Annotations[FromAnnotation],
 		Since: moment(t.Annotations[SinceAnnotation]), Version: serviceVersion(t.Service),

@@ -199,7 +199,7 @@ func TestWhichServicesMoveTraffic(t *testing.T) {
 			r, err := enroll("web", Options{}, c.revisions, nil, []corev1.Service{service("web", c.service)})
 			require.NoError(t, err)
 			if c.flip == nil {
-				require.Empty(t, r.routes)
+				require.Empty(t, r.traffic())
 				return
 			}
 			require.Len(t, r.routes, 1)

@@ -228,6 +228,7 @@ func (r *roster) leftOver(pins, every []*corev1.Service) error {
 		if alone && r.options.Traffic == Selector {
 			return refusedEvery(r.app, s)
 		}
+		r.routes = append(r.routes, route{Service: s, fixed: true})
 		if alone {
 			r.warn("Service %q selects the pods of every revision, by labels that are in their selectors (matchLabels): it is not a route here, the app is taken for a worker, "+
 				"and the pods of a new revision get its traffic as soon as they are ready", s.Name)
@@ -266,7 +267,7 @@ func (r *roster) checkTraffic() error {
 func (r *roster) traffic() []route {
 	var all []route
 	for _, t := range r.routes {
-		if !t.preview {
+		if !t.preview && !t.fixed {
 			all = append(all, t)
 		}
 	}

@@ -32,6 +32,9 @@ func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) err
 	if i < 0 {
 		return refused("app %q: set route %q: the last look showed no such route", app, r.Name)
 	}
+	if known.routes[i].fixed {
+		return refused("app %q: set route %q: it selects every revision: name the Services that bring traffic", app, r.Name)
+	}
 	if c.options.Traffic != Selector && r.Weights != nil && !known.routes[i].preview {
 		return fmt.Errorf("kube: app %q: set route %q: traffic is moved by pod labels here, with Put (Options.Traffic): %w",
 			app, r.Name, cluster.ErrUnsupported)

@@ -13,6 +13,7 @@ import (
 type route struct {
 	*corev1.Service
 	preview bool
+	fixed   bool // it selects every revision, and nobody declared it
 
 	// flip are the pairs of its selector that a pod gets and loses with its
 	// traffic, where traffic is a label.

@@ -247,7 +247,7 @@ func TestASwitchBySelectorIsOneWrite(t *testing.T) {
 		require.Equal(t, want, svc.Spec.Selector)
 		w.serving(c, "busybox", name, 2)
 	}
-	point("busybox-v001", map[string]string{"deployment": "busybox", kube.RevisionLabel: "busybox-v001"})
+	point("busybox-v001", map[string]string{"deployment": "busybox", "version": "1.11", kube.RevisionLabel: "busybox-v001"})
 	point("busybox-1.10", map[string]string{"deployment": "busybox", "version": "1.10"})
 	route := w.look(c, "busybox").Routes[0]
 	require.Empty(t, w.wrote(func() error { return c.SetRoute(t.Context(), "busybox", route) }), "nothing differs")

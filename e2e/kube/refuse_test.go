@@ -110,7 +110,7 @@ func TestCreatesThatAreRefused(t *testing.T) {
 		},
 		"the traffic label in the very first matchLabels": {
 			labels: live,
-			says:   `Service "web" selects every version`,
+			says:   `traffic label load-balancer-web=true of Service "web" is in the selector (matchLabels)`,
 		},
 		"orphans that it would adopt": {
 			labels: app,

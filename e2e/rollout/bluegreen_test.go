@@ -163,8 +163,8 @@ func TestBlueGreenUndone(t *testing.T) {
 	_, err := quick(c).Run(t.Context(), "busybox", cluster.Target{Release: "1.11"}, strategy.Undo(keeps, "errors"))
 	require.NoError(t, err)
 	require.Equal(t, "1.10", w.selects()["version"])
-	require.Equal(t, map[string]int{"patch services": 1, "patch deployments": 2}, controlplane.Count(w.mutating()[before:]),
-		"given up, one write moves the traffic, scaled down")
+	require.Equal(t, map[string]int{"patch services": 1, "patch deployments": 3}, controlplane.Count(w.mutating()[before:]),
+		"given up, touched, one write moves the traffic, scaled down")
 	w.held(2)
 }
 

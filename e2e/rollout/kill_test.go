@@ -75,8 +75,11 @@ func (w *world) process(command func(*controlplane.Proxy) *exec.Cmd, p point) (r
 		defer mu.Unlock()
 		return kill(r.Method != http.MethodGet && p.kind == "after" && writes == p.nth)
 	})
-	require.NoError(w.t, cmd.Start())
-	err := cmd.Wait()
+	mu.Lock() // the hooks may kill it as soon as it is there
+	err := cmd.Start()
+	mu.Unlock()
+	require.NoError(w.t, err)
+	err = cmd.Wait()
 	mu.Lock()
 	defer mu.Unlock()
 	if !reached {

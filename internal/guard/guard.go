@@ -139,22 +139,26 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 
 func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 	sum := 0
+	var found cluster.Route
 	for _, route := range g.state.Routes {
-		if route.Name == r.Name && route.Version != r.Version {
-			return "preconditions", "it is not the one that was looked at"
+		if route.Name == r.Name {
+			found = route
 		}
+	}
+	if found.Version != r.Version {
+		return "preconditions", "it is not the one that was looked at"
 	}
 	for name, weight := range r.Weights {
 		rev, ok := g.state.Named(name)
 		if !ok {
 			return "black hole", name + " does not exist"
 		}
-		if weight > 0 && rev.Ready == 0 && !r.Preview {
+		if _, had := found.Weights[name]; !had && weight > 0 && rev.Ready == 0 && !r.Preview {
 			return "black hole", name + " has no ready pod"
 		}
 		sum += weight
 	}
-	if r.Preview {
+	if r.Preview || r.Fixed {
 		return "", ""
 	}
 	if len(r.Weights) == 0 && !g.state.Can.Enable {
@@ -250,12 +254,22 @@ func (g *Guard) least(now int) int {
 	if g.rules.Floor != nil {
 		return g.rules.Floor(g.state)
 	}
-	wanted := g.rules.Replicas
-	if mine, ok := g.state.Find(g.rules.Release); wanted == 0 && ok {
-		wanted = mine.Replicas
+	if wanted := g.wanted(); wanted > 0 {
+		return min(now, wanted)
 	}
-	if wanted == 0 {
-		return now
+	return now
+}
+
+// wanted is how many replicas the run is about: those of its revision or, once
+// that was given up, those of what it goes back to. 0: nobody knows.
+func (g *Guard) wanted() int {
+	mine, ok := g.state.Find(g.rules.Release)
+	if ok && (mine.Outcome.Result == cluster.Failed || mine.Replicas == 0) {
+		back, _ := g.state.NewestGood(mine)
+		return back.Replicas
 	}
-	return min(now, wanted)
+	if g.rules.Replicas > 0 || !ok {
+		return g.rules.Replicas
+	}
+	return mine.Replicas
 }
