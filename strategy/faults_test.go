@@ -335,47 +335,87 @@ func TestAbandonedAtEveryCall(t *testing.T) {
 }
 
 // A run that died has sent one last write. Whatever is run next, that write may
-// arrive when it is over, and changes nothing then.
-func TestLastWriteOfADeadRunArrivesAfterTheNextOne(t *testing.T) {
+// arrive at any call of it or when it is over: the floor holds at every change,
+// and in the end one revision serves, alone, as the run has said.
+func TestLastWriteOfADeadRunArrivesInTheNextOne(t *testing.T) {
 	of := map[string]scenario{}
 	for _, s := range scenarios() {
 		of[s.name] = s
 	}
+	runs := 0
 	for _, way := range []string{"red-black", "blue-green", "blue-green with overlap"} {
-		upgrade, never := of[way+"/upgrade"], of[way+"/never ready"]
-		never.target.Release = "build-3"
-		again := of[way+"/the release after"]
-		undo := of[way+"/undo"]
-		again.prepare, undo.prepare = false, false
-		for _, next := range []scenario{undo, again, never} {
-			deadRunThen(t, upgrade, next)
+		fails, never := of[way+"/gate before fails"], of[way+"/never ready"]
+		fails.target, never.target.Release = build("build-3"), "build-3"
+		for _, dead := range []string{"upgrade", "upgrade, and retention", "undo"} {
+			for _, next := range []scenario{of[way+"/undo"], of[way+"/the release after"], fails, never} {
+				next.prepare = false
+				t.Run(fmt.Sprintf("%s/%s, then %s", way, dead, next.name[len(way)+1:]), func(t *testing.T) {
+					runs += deadRunThen(t, of[way+"/"+dead], next)
+				})
+			}
 		}
+	}
+	t.Logf("%d runs, in each of which a write arrived late", runs)
+}
+
+// tells requires that one revision serves, alone, and that it is the one that
+// the outcome of the run says.
+func (s scenario) tells(t *testing.T, outcome string, end cluster.State, where string) {
+	var who []cluster.Revision
+	for _, r := range end.Revisions {
+		if end.HasTraffic(r.Name) || !end.Dark(r) {
+			who = append(who, r)
+		}
+	}
+	require.Len(t, who, 1, "%s: %s\n%s", where, outcome, shows(end))
+	require.Equal(t, 3, end.ReliedOn(who[0].Name), "%s: %s\n%s", where, outcome, shows(end))
+	switch mine := who[0].Release == s.target.Release; {
+	case outcome == "done" && !s.undo:
+		require.True(t, mine, "%s: done\n%s", where, shows(end))
+	case outcome == "done", outcome == strategy.Failed.String():
+		require.False(t, mine, "%s: %s\n%s", where, outcome, shows(end))
 	}
 }
 
-func deadRunThen(t *testing.T, upgrade, next scenario) {
-	t.Run(next.name, func(t *testing.T) {
-		arrived, reached := 0, true
-		for nth := 1; reached; nth++ {
-			where := fmt.Sprintf("call %d arrives after %s", nth, next.name)
-			w := upgrade.world(t, func(why string) { t.Fatalf("%s: %s", where, why) })
+// deadRunThen kills a run at each write of it, which arrives at each call of the
+// next run, or after it.
+func deadRunThen(t *testing.T, dead, next scenario) (runs int) {
+	for nth := 1; ; nth++ {
+		where := fmt.Sprintf("call %d of the dead run", nth)
+		once := func(arrives int) (calls int, reached bool) {
+			w := dead.world(t, func(why string) { t.Fatalf("%s arrives at call %d: %s", where, arrives, why) })
 			f := &faulty{Cluster: w, clock: w, nth: nth, fault: killLatest}
-			upgrade.once(f, w, "dead")
-			if reached = f.calls >= nth; !f.isWrite {
-				continue
+			dead.once(f, w, "dead")
+			if reached = f.calls >= nth; !reached || !f.isWrite {
+				return 0, reached
 			}
+			switch {
+			case arrives == 0:
+				f.pending = nil // never
+			case arrives > 0:
+				f.due = f.calls + arrives
+			}
+			before := f.calls
 			outcome := next.run(t, w, f)
 			require.NoError(t, w.Sleep(context.Background(), 5*time.Second)) // controllers are done
-			before := shows(w.State("web"))
 			f.over()
 			require.NoError(t, w.Sleep(context.Background(), time.Hour))
-			if outcome != strategy.Unfit.String() { // an undo before there was anything
-				require.Equal(t, before, shows(w.State("web")), where)
-				arrived++
-			}
+			next.tells(t, outcome, w.State("web"), fmt.Sprintf("%s arrives at call %d", where, arrives))
+			return f.calls - before, true
 		}
-		require.GreaterOrEqual(t, arrived, 2)
-	})
+		calls, reached := once(0)
+		if !reached {
+			return runs
+		}
+		for arrives := 1; arrives <= calls; arrives++ {
+			once(arrives)
+			runs++
+		}
+		if calls > 0 {
+			once(-1) // after the end
+			runs++
+		}
+	}
 }
 
 // An undisturbed run writes what its doc says and no more.

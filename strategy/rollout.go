@@ -96,14 +96,18 @@ func (ro rollout) bringUp(in Input, mine cluster.Revision) Step {
 			return step
 		}
 	}
-	return ro.within(in, ro.move.to(in, mine, "it is ready"), mine, func(found string) Step { return fail(mine, found) })
+	return ro.within(in, ro.move.to(in, mine, "it is ready"), func(found string) Step { return fail(mine, found) }, mine)
 }
 
-// within bounds a wait for the cluster to follow: counted from the last change
-// of traffic, or from when this run began to look.
-func (ro rollout) within(in Input, step Step, r cluster.Revision, late func(found string) Step) Step {
+// within bounds a wait for the cluster to follow: counted from what was last
+// decided about these revisions, or from when this run began to look.
+func (ro rollout) within(in Input, step Step, late func(found string) Step, about ...cluster.Revision) Step {
+	since := in.Watched
+	for _, r := range about {
+		since = later(since, lastMoved(in, r), r.Raised)
+	}
 	wait, waits := step.(Wait)
-	if !waits || !in.Held(later(lastMoved(in, r), r.Raised, in.Watched), ro.ready) {
+	if !waits || !in.Held(since, ro.ready) {
 		return step
 	}
 	return late(fmt.Sprintf("%s, after %v", wait.Why, ro.ready))
@@ -117,12 +121,12 @@ func (ro rollout) serve(in Input, mine cluster.Revision) Step {
 		return nil
 	}
 	wait := Wait{Why: fmt.Sprintf("%d of %d endpoints serve", serves, mine.Replicas)}
-	return ro.within(in, wait, mine, func(found string) Step {
+	return ro.within(in, wait, func(found string) Step {
 		if good {
 			return Abort{Stranded, mine.Name + " is good, but only " + found}
 		}
 		return fail(mine, "not in traffic: "+found)
-	})
+	}, mine)
 }
 
 // lastMoved returns when a writer last changed the traffic of a revision: on the
@@ -141,9 +145,9 @@ func (ro rollout) alone(in Input, mine cluster.Revision) Step {
 	if n := in.State.Strays; step == nil && n > 0 {
 		step = Wait{Why: fmt.Sprintf("%d pods of no revision of this app are in traffic", n)}
 	}
-	return ro.within(in, step, mine, func(found string) Step {
+	return ro.within(in, step, func(found string) Step {
 		return Abort{Unsafe, mine.Name + " is not alone in traffic: " + found}
-	})
+	}, in.State.Revisions...)
 }
 
 // watch lets the new revision bake, alone in traffic, and decides that it is
@@ -199,12 +203,12 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 		return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
 	}
 	if ok {
-		if step := ro.within(in, ro.bringBack(in, back), back, stuck); step != nil {
+		if step := ro.within(in, ro.bringBack(in, back), stuck, back, bad); step != nil {
 			return step
 		}
 	}
 	if ok {
-		if step := ro.within(in, ro.move.off(in, back, "traffic goes back"), bad, stuck); step != nil {
+		if step := ro.within(in, ro.move.off(in, back, "traffic goes back"), stuck, in.State.Revisions...); step != nil {
 			return step
 		}
 	} else if step := darkWithout(in, bad, stuck); step != nil {
@@ -227,8 +231,10 @@ func darkWithout(in Input, bad cluster.Revision, stuck func(string) Step) Step {
 		return nil
 	case in.State.Can.Enable:
 		return darken(in, bad, "it was given up")
+	case bad.Enabled: // a route names it, and there is no other name to give
+		return stuck("no older revision is good")
 	}
-	return stuck("no older revision is good")
+	return behind(bad)
 }
 
 // bringBack restores the capacity of a good revision and then its traffic, if

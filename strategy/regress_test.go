@@ -1,0 +1,410 @@
+// Bugs that were found, each by the state or the events that showed it.
+
+package strategy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cutover-dev/cutover/cleanup"
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
+	"github.com/cutover-dev/cutover/health"
+	"github.com/cutover-dev/cutover/strategy"
+)
+
+// over is a Cluster in which some calls are others.
+type over struct {
+	cluster.Cluster
+	put func(context.Context, string, cluster.Revision) error
+}
+
+func (o over) Put(ctx context.Context, app string, r cluster.Revision) error {
+	if o.put != nil {
+		return o.put(ctx, app, r)
+	}
+	return o.Cluster.Put(ctx, app, r)
+}
+
+func older(can cluster.Can) *fake.Cluster {
+	w := fake.New(fake.World{Can: can, Ready: func(template []byte) (time.Duration, bool) { return 2 * time.Second, string(template) != "bad" }})
+	w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
+	return w
+}
+
+func build(release string) cluster.Target {
+	return cluster.Target{Release: release, Template: []byte(release)}
+}
+
+var ctx = context.Background()
+
+// bounded runs, and fails the test if that takes more turns than any run should.
+func bounded(t *testing.T, r strategy.Runner, target cluster.Target, s strategy.Strategy) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trace := r.Trace
+	r.Trace = func(e strategy.Event) {
+		if trace != nil {
+			trace(e)
+		}
+		if e.Turn > 5000 {
+			cancel()
+		}
+	}
+	_, err := r.Run(ctx, "web", target, s)
+	require.NoError(t, ctx.Err(), "it runs without end")
+	return err
+}
+
+func runner(w *fake.Cluster, id string) strategy.Runner {
+	return strategy.Runner{Cluster: w, Clock: w, ID: id, Skew: -1}
+}
+
+func kind(t *testing.T, err error) string {
+	t.Helper()
+	var abort *strategy.AbortError
+	require.ErrorAs(t, err, &abort)
+	return abort.Kind.String()
+}
+
+func TestBugGivingUpNeverCameForWrites(t *testing.T) {
+	for name, before := range map[string]health.Gate{"no gate": nil, "a gate between two tries": pass} {
+		t.Run(name, func(t *testing.T) {
+			w := older(cluster.Can{})
+			broken := over{w, func(ctx context.Context, app string, r cluster.Revision) error {
+				if r.Seq == 2 && r.Enabled {
+					return errors.New("connection reset")
+				}
+				return w.Put(ctx, app, r)
+			}}
+			r := runner(w, "run")
+			r.Cluster = broken
+			began := w.Now()
+			require.ErrorIs(t, bounded(t, r, build("b2"), strategy.RedBlack{Before: before}), strategy.ErrGaveUp)
+			require.Less(t, w.Now().Sub(began), 20*time.Minute)
+			require.Equal(t, 3, w.State("web").ReliedOn("web-v001"))
+		})
+	}
+}
+
+var pass = health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Pass, "", nil })
+
+func TestBugASlowGateNeverFinishedBaking(t *testing.T) {
+	w := older(cluster.Can{})
+	slow := health.GateFunc(func(ctx context.Context, _ health.Look) (health.Verdict, string, error) {
+		return health.Pass, "", w.Sleep(ctx, 7*time.Second)
+	})
+	began := w.Now()
+	require.NoError(t, bounded(t, runner(w, "run"), build("b2"), strategy.RedBlack{After: slow, Bake: 30 * time.Second}))
+	require.Less(t, w.Now().Sub(began), 5*time.Minute)
+}
+
+func TestBugARunMadeItsRevisionAgainAfterSomebodyHadDeletedIt(t *testing.T) {
+	w := older(cluster.Can{})
+	r := runner(w, "slow")
+	r.Trace = func(e strategy.Event) {
+		if _, waits := e.Step.(strategy.Wait); !waits || e.Turn > 3 {
+			return
+		}
+		if mine, ok := w.State("web").Named("web-v002"); ok { // a newer one comes, and a cleanup takes the slow one's
+			require.NoError(t, bounded(t, runner(w, "fast"), build("b3"), strategy.RedBlack{}))
+			mine, _ = w.State("web").Named("web-v002")
+			require.NoError(t, w.Delete(ctx, "web", mine))
+		}
+	}
+	err := bounded(t, r, build("b2"), strategy.RedBlack{Ready: time.Hour})
+	require.Equal(t, "superseded", kind(t, err))
+	s := w.State("web")
+	_, again := s.Find("b2")
+	require.False(t, again)
+	require.Equal(t, 3, s.ReliedOn("web-v003"))
+}
+
+func TestBugWhatServesWasGivenUpForAReleaseThatFailed(t *testing.T) {
+	for _, can := range []cluster.Can{{Enable: true}, {Select: true}} {
+		w := fake.New(fake.World{Can: can, Ready: func(template []byte) (time.Duration, bool) { return time.Second, string(template) != "bad" }})
+		how := func(bake time.Duration) strategy.Strategy {
+			if can.Select {
+				return strategy.BlueGreen{Bake: bake, Ready: time.Minute}
+			}
+			return strategy.RedBlack{Bake: bake, Ready: time.Minute}
+		}
+		first := build("b1")
+		first.Replicas = 3
+		r := runner(w, "first")
+		stopped, cancel := context.WithCancel(ctx)
+		r.Trace = func(e strategy.Event) {
+			if w.State("web").Serving() == 3 {
+				cancel() // while it bakes
+			}
+		}
+		_, err := r.Run(stopped, "web", first, how(time.Hour))
+		require.ErrorIs(t, err, context.Canceled)
+
+		err = bounded(t, runner(w, "second"), cluster.Target{Release: "b2", Template: []byte("bad")}, how(0))
+		require.Equal(t, "failed", kind(t, err))
+		one, _ := w.State("web").Named("web-v001")
+		require.Equal(t, cluster.Undecided, one.Outcome.Result)
+		require.Equal(t, 3, w.State("web").ReliedOn("web-v001"))
+		two, _ := w.State("web").Named("web-v002")
+		require.Zero(t, two.Replicas)
+	}
+}
+
+func TestBugACarefulCleanupTookTheWayBackOfARunUnderWay(t *testing.T) {
+	w := older(cluster.Can{})
+	r := runner(w, "run")
+	cleaned := false
+	r.Trace = func(e strategy.Event) {
+		if mine, _ := w.State("web").Find("b2"); mine.Enabled && !cleaned {
+			cleaned = true
+			before := len(w.Writes())
+			_, err := cleanup.Run(ctx, runner(w, "cleaner"), "web", cleanup.Policy{Drain: -1})
+			require.NoError(t, err)
+			require.Empty(t, w.Writes()[before:], "nor is anything of it touched")
+		}
+	}
+	failing := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Fail, "5xx", nil })
+	err := bounded(t, r, build("b2"), strategy.RedBlack{After: failing, Bake: time.Minute})
+	require.True(t, cleaned)
+	require.Equal(t, "failed", kind(t, err))
+	require.Equal(t, 3, w.State("web").ReliedOn("web-v001"))
+}
+
+func TestBugPullingAgainstSomebodyHadNoEnd(t *testing.T) {
+	for name, undo := range map[string]func(*fake.Cluster, cluster.Revision){
+		"who turns it off": func(w *fake.Cluster, r cluster.Revision) {
+			if r.Enabled {
+				r.Enabled = false
+				_ = w.Put(ctx, "web", r)
+			}
+		},
+		"who scales it down": func(w *fake.Cluster, r cluster.Revision) {
+			if r.Replicas == 3 && !r.Enabled {
+				r.Replicas = 2
+				_ = w.Put(ctx, "web", r)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := older(cluster.Can{})
+			r := runner(w, "run")
+			r.Trace = func(e strategy.Event) {
+				if mine, ok := w.State("web").Find("b2"); ok && e.Err == nil {
+					undo(w, mine)
+				}
+			}
+			target := build("b2")
+			target.Replicas = 3
+			err := bounded(t, r, target, strategy.RedBlack{})
+			require.Equal(t, "unsafe", kind(t, err))
+			require.ErrorContains(t, err, "somebody else")
+			require.Equal(t, 3, w.State("web").ReliedOn("web-v001"))
+		})
+	}
+}
+
+func TestBugANameThatIsTakenByAnotherSequence(t *testing.T) {
+	w := fake.New(fake.World{})
+	w.AddFound("web", cluster.Revision{Name: "web-v002", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
+	require.NoError(t, bounded(t, runner(w, "run"), build("b2"), strategy.RedBlack{}))
+	require.Equal(t, 3, w.State("web").ReliedOn("web-v003"))
+}
+
+func TestBugSuccessWithoutAPod(t *testing.T) {
+	for _, can := range []cluster.Can{{Enable: true}, {Select: true}} {
+		w := older(can)
+		var how strategy.Strategy = strategy.RedBlack{}
+		if can.Select {
+			how = strategy.BlueGreen{}
+		}
+		r := runner(w, "run")
+		r.Trace = func(e strategy.Event) {
+			if mine, ok := w.State("web").Find("b2"); ok && e.Turn == 2 { // a person scales it to 0
+				mine.Replicas = 0
+				require.NoError(t, w.Put(ctx, "web", mine))
+			}
+		}
+		require.NoError(t, bounded(t, r, build("b2"), how))
+		require.Equal(t, 3, w.State("web").ReliedOn("web-v002"))
+	}
+}
+
+func TestBugUndoWasDoneWhileNothingServed(t *testing.T) {
+	w := fake.New(fake.World{})
+	one := cluster.Revision{Name: "web-v001", Release: "b1", Seq: 1, Template: []byte("t"), Outcome: cluster.Outcome{Result: cluster.Failed}}
+	w.AddFound("web", one)
+	require.Equal(t, "unfit", kind(t, bounded(t, runner(w, "run"), cluster.Target{Release: "b1"}, strategy.Undo(strategy.RedBlack{}, "x"))))
+
+	// what is gone back to has no replicas, and nothing serves
+	w = fake.New(fake.World{})
+	w.AddFound("web", cluster.Revision{Name: "web-v001", Release: "b1", Seq: 1, Template: []byte("t"), Outcome: cluster.Outcome{Result: cluster.Good}})
+	w.AddFound("web", cluster.Revision{Name: "web-v002", Release: "b2", Seq: 2, Template: []byte("t"), Outcome: cluster.Outcome{Result: cluster.Good}})
+	require.NoError(t, bounded(t, runner(w, "run"), cluster.Target{Release: "b2"}, strategy.Undo(strategy.RedBlack{}, "x")))
+	require.Positive(t, w.State("web").ReliedOn("web-v001"))
+}
+
+func TestBugTheNoteOfARouteOutlivedTheNameInIt(t *testing.T) {
+	w := older(cluster.Can{Select: true})
+	r := runner(w, "run")
+	r.Trace = func(e strategy.Event) {
+		route := w.State("web").Routes[0]
+		if _, switched := route.Weights["web-v002"]; switched && e.Err == nil {
+			route.Weights = map[string]int{"web-v001": 100}
+			require.NoError(t, w.SetRoute(ctx, "web", route))
+		}
+	}
+	require.Equal(t, "failed", kind(t, bounded(t, r, build("b2"), strategy.BlueGreen{Bake: time.Minute, Drain: -1})))
+	bad, _ := w.State("web").Named("web-v002")
+	require.NoError(t, w.Delete(ctx, "web", bad))
+	require.NoError(t, w.Sleep(ctx, time.Minute))
+	require.NoError(t, bounded(t, runner(w, "next"), build("b3"), strategy.BlueGreen{}))
+	require.Equal(t, 3, w.State("web").ReliedOn("web-v002"), "the name again")
+}
+
+func TestBugAGoodReleaseThatStayedWasSuperseded(t *testing.T) {
+	w := older(cluster.Can{})
+	r := runner(w, "stays")
+	r.Stay = true
+	newer := false
+	r.Trace = func(e strategy.Event) {
+		if done, ok := e.Step.(strategy.Done); ok && !done.Due.IsZero() && !newer {
+			newer = true
+			require.NoError(t, bounded(t, runner(w, "newer"), build("b3"), strategy.RedBlack{}))
+		}
+	}
+	require.NoError(t, bounded(t, r, build("b2"), strategy.RedBlack{Keep: strategy.Retention{Destroy: time.Hour}}))
+	require.True(t, newer)
+}
+
+func TestBugAReleaseNamedLikeAHash(t *testing.T) {
+	named := cluster.Target{Release: "template-build-7", Template: []byte("t")}
+	require.False(t, named.Unnamed())
+	require.True(t, cluster.Target{Template: []byte("t")}.Named().Unnamed())
+}
+
+func TestBugRerunOfAFinishedRolloutTouchedWhatWasNotDueYet(t *testing.T) {
+	w := older(cluster.Can{})
+	settings := strategy.RedBlack{Drain: time.Hour, Keep: strategy.Retention{Shrink: time.Hour}}
+	require.NoError(t, bounded(t, runner(w, "a"), build("b2"), settings))
+	require.NoError(t, bounded(t, runner(w, "b"), build("b3"), settings))
+	before := len(w.Writes())
+	require.NoError(t, bounded(t, runner(w, "c"), build("b3"), settings))
+	require.Empty(t, w.Writes()[before:])
+}
+
+// From every small State each strategy comes to an end, and says nothing that is
+// not so.
+func TestFromEveryState(t *testing.T) {
+	type way struct {
+		name string
+		can  cluster.Can
+		how  strategy.Strategy
+	}
+	ways := []way{
+		{"red-black", cluster.Can{Enable: true}, strategy.RedBlack{Ready: time.Minute, Drain: -1}},
+		{"blue-green", cluster.Can{Select: true}, strategy.BlueGreen{Ready: time.Minute, Drain: -1}},
+		{"overlap", cluster.Can{Select: true}, strategy.BlueGreen{Ready: time.Minute, Drain: -1, Overlap: strategy.Always}},
+	}
+	runs, successes := 0, 0
+	for _, way := range ways {
+		for _, state := range smallStates(way.can) {
+			for _, act := range []string{"same", "next", "bad", "undo"} {
+				w := fake.From("web", state, fake.World{Ready: func(template []byte) (time.Duration, bool) {
+					return time.Second, string(template) != "bad"
+				}})
+				target, how := build("b2"), way.how
+				switch act {
+				case "next":
+					target = build("b3")
+				case "bad":
+					target = cluster.Target{Release: "b3", Template: []byte("bad"), Replicas: 3}
+				case "undo":
+					how = strategy.Undo(how, "by ops")
+				}
+				what := fmt.Sprintf("%s, %s, from\n%s", way.name, act, shows(state))
+				least := w.State("web").Serving()
+				turns := 0
+				r := strategy.Runner{Cluster: w, Clock: w, ID: "run", Skew: -1, Poll: 5 * time.Second, Trace: func(strategy.Event) { turns++ }}
+				stopped, cancel := context.WithCancel(ctx)
+				r.Trace = func(strategy.Event) {
+					if turns++; turns > 1500 {
+						cancel()
+					}
+				}
+				_, err := r.Run(stopped, "web", target, how)
+				require.NoError(t, stopped.Err(), "it runs without end: %s", what)
+				cancel()
+				require.NoError(t, w.Sleep(ctx, time.Minute))
+				end := w.State("web")
+				require.GreaterOrEqual(t, end.Serving(), min(least, 3), "%s\nend\n%s%v", what, shows(end), err)
+				if err == nil {
+					successes++
+					serving := 0
+					for _, rev := range end.Revisions {
+						if end.HasTraffic(rev.Name) {
+							serving++
+							mine, _ := end.Find(target.Release)
+							require.Equal(t, act != "undo", rev.Name == mine.Name, "%s\nend\n%s", what, shows(end))
+						}
+					}
+					require.Equal(t, 1, serving, "%s\nend\n%s", what, shows(end))
+				}
+				runs++
+			}
+		}
+	}
+	require.Greater(t, successes, runs/4)
+	t.Logf("%d runs, %d of them successes", runs, successes)
+}
+
+// smallStates are an older revision, found or ours, and a newer one of ours, in
+// all ways.
+func smallStates(can cluster.Can) []cluster.State {
+	var all []cluster.State
+	for _, release := range []string{"", "b1"} {
+		for _, one := range variants("web-v001", 1) {
+			for _, two := range variants("web-v002", 2) {
+				one.Release, two.Release = release, "b2"
+				s := cluster.State{At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Can: can, Revisions: []cluster.Revision{one, two}}
+				route := cluster.Route{Name: "service/web", Serving: map[string]int{}, Version: "1"}
+				if can.Select {
+					route.Weights = map[string]int{}
+				}
+				for _, r := range s.Revisions {
+					if r.Enabled {
+						route.Serving[r.Name] = r.Ready
+						if can.Select {
+							route.Weights[r.Name] = 100
+						}
+					}
+				}
+				s.Routes = []cluster.Route{route}
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+func variants(name string, seq int64) []cluster.Revision {
+	var all []cluster.Revision
+	for _, on := range []bool{false, true} {
+		for _, result := range []cluster.Result{cluster.Undecided, cluster.Good, cluster.Failed} {
+			for _, size := range [][2]int{{3, 3}, {3, 1}, {3, 0}, {0, 0}} {
+				all = append(all, cluster.Revision{
+					Name: name, Seq: seq, Template: []byte(name), Replicas: size[0], Pods: size[0], Ready: size[1], Enabled: on,
+					Outcome: cluster.Outcome{Result: result}, UID: "uid-" + name, Version: "1",
+					Created: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC), Raised: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC),
+				})
+			}
+		}
+	}
+	return all
+}
