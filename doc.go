@@ -8,7 +8,8 @@
 //     State of Revisions and Routes), and the errors that callers act on
 //   - cluster/kube: the Cluster over client-go
 //   - cluster/clustertest: the laws of a Cluster, to prove your own
-//   - strategy: Strategy, the Runner, and red-black
+//   - strategy: Strategy, the Runner, red-black and blue-green
+//   - cleanup: which revisions may go after a run that failed, and why
 //   - health: gates, which say whether a revision is fit for more traffic
 //   - fake: a simulated cluster that is its own clock
 //   - examples: programs to start from

@@ -279,6 +279,11 @@ func (byLabel) off(in Input, keep cluster.Revision, why string) Step {
 		if r.Name == keep.Name {
 			continue
 		}
+		if r.Outcome.Result == cluster.Undecided && in.State.IsGood(r) {
+			// It had traffic before cutover knew it: the write that takes this
+			// records that it may be gone back to.
+			r.Outcome = cluster.Outcome{Result: cluster.Good, Why: "had traffic before"}
+		}
 		if step := darken(in, r, why); step != nil {
 			return step
 		}
@@ -286,16 +291,12 @@ func (byLabel) off(in Input, keep cluster.Revision, why string) Step {
 	return nil
 }
 
-// darken takes traffic off a revision, until nothing sends it any. A revision
-// that was good before cutover knew it is recorded as good in the same write.
+// darken takes traffic off a revision, until nothing sends it any.
 func darken(in Input, r cluster.Revision, why string) Step {
 	switch {
 	case in.State.Dark(r):
 		return nil
 	case r.Enabled || r.Unsettled > 0:
-		if r.Outcome.Result == cluster.Undecided && in.State.IsGood(r) {
-			r.Outcome = cluster.Outcome{Result: cluster.Good, Why: "had traffic before"}
-		}
 		r.Enabled = false
 		return Put{r, why}
 	case in.State.Exposed(r.Name) == 0:
