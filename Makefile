@@ -38,4 +38,4 @@ controlplane:
 	$(call part,control plane,go -C e2e run ./controlplane/prepare)
 
 e2e:
-	$(call part,tests on a real control plane $(RACE),go -C e2e test $(RACE) -timeout 30m ./...)
+	$(call part,tests on a real control plane $(RACE),go -C e2e test $(RACE) -timeout 40m -parallel 4 ./...)

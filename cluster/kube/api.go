@@ -31,6 +31,9 @@ const fieldManager = "cutover"
 // pageSize is how many objects one answer to a list holds at most.
 const pageSize = 500
 
+// callTimeout is how long one request may take if the config does not say.
+const callTimeout = 30 * time.Second
+
 // A resource is a kind of object, as the apiserver's paths and people call it.
 type resource struct{ prefix, group, plural, kind string }
 
@@ -53,6 +56,9 @@ func newAPI(cfg *rest.Config, namespace string) (*api, error) {
 	c := rest.CopyConfig(cfg)
 	if c.QPS == 0 {
 		c.QPS = -1
+	}
+	if c.Timeout == 0 {
+		c.Timeout = callTimeout
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = rest.DefaultKubernetesUserAgent()

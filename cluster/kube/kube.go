@@ -115,7 +115,8 @@ type Cluster struct {
 }
 
 // New returns the Cluster that cfg leads to. It asks the cluster nothing yet.
-// cfg is copied; without a QPS of its own, requests are not throttled.
+// cfg is copied; without a QPS of its own requests are not throttled, and without
+// a Timeout of its own one may take 30 seconds.
 func New(cfg *rest.Config, o Options) (*Cluster, error) {
 	if cfg == nil {
 		return nil, errors.New("kube: New: the rest.Config is nil")

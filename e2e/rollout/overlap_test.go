@@ -199,10 +199,20 @@ func TestOverlap(t *testing.T) {
 		"put busybox-1.10 x0 off",
 	}, writes)
 	require.Equal(t, map[string]int{"create deployments": 1, "patch services": 2, "patch deployments": 2}, controlplane.Count(w.mutating()))
-	require.Equal(t, "1.11", w.selects()["version"])
 	seen := members.all(w, map[string]int{newVersion: 2})
 	require.Contains(t, seen, map[string]int{"busybox-1.10": 2, newVersion: 2}, "both serve for a moment")
 	w.eventually("the old one has no pods", func() bool { return len(w.kubectl("get", "pods", "--no-headers")) == 2 })
+	w.held(2)
+}
+
+// Whoever reads the Service knows the version by it, whichever way it was
+// switched.
+func TestOverlapLeavesTheVersionInTheSelector(t *testing.T) {
+	t.Parallel()
+	w, c := newBusybox(t)
+	_, err := w.deployTraced(c, strategy.BlueGreen{Overlap: strategy.Always, Drain: -1}, nil)
+	require.NoError(t, err)
+	require.Equal(t, "1.11", w.selects()["version"], "label version in the selector of Service busybox1: %v", w.selects())
 	w.held(2)
 }
 
@@ -281,7 +291,9 @@ func TestOverlapOfTwoServices(t *testing.T) {
 		if s, ok := e.Step.(strategy.SetRoute); ok {
 			require.False(t, turns[e.Turn], "Service %s is switched in the look of another", s.Route.Name)
 			turns[e.Turn] = true
-			require.Equal(t, 2, e.Input.State.Serving())
+			require.GreaterOrEqual(t, e.Input.State.Serving(), 2)
+			old, _ := e.Input.State.Named("busybox-1.10")
+			require.Equal(t, 2, old.Replicas, "replicas of busybox-1.10 when %s", e)
 		}
 	})
 	require.NoError(t, err)
@@ -329,13 +341,16 @@ func TestSwitchIsPutBack(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		overlap strategy.Overlap
-		after   int  // that many switches
-		known   bool // it has written the selector before
+		after   int           // that many writes to the Service
+		known   bool          // it has written the selector before
+		settle  time.Duration // 0: because it was seen
 	}{
-		{"one write", strategy.Never, 1, true},
-		{"after both were selected", strategy.Always, 1, true},
-		{"after the new one was selected", strategy.Always, 2, true},
-		{"by somebody who was not seen before", strategy.Always, 1, false},
+		{"one write", strategy.Never, 1, true, 0},
+		{"after both were selected", strategy.Always, 1, true, 0},
+		{"after the new one was selected", strategy.Always, 2, true, 0},
+		{"by somebody not seen before, after both were selected", strategy.Always, 1, false, 0},
+		{"by somebody not seen before, one write", strategy.Never, 1, false, time.Minute},
+		{"by somebody not seen before, after the new one was selected", strategy.Always, 2, false, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -343,7 +358,7 @@ func TestSwitchIsPutBack(t *testing.T) {
 			if c.known {
 				w.putBack()
 			}
-			s := strategy.BlueGreen{Overlap: c.overlap, Drain: -1, Keep: strategy.Retention{Shrink: time.Second}}
+			s := strategy.BlueGreen{Overlap: c.overlap, Settle: c.settle, Drain: -1, Keep: strategy.Retention{Shrink: time.Second}}
 			var warnings []string
 			switched, back := 0, false
 			writes, err := w.deployTraced(cl, s, func(e strategy.Event) {
