@@ -408,3 +408,33 @@ func variants(name string, seq int64) []cluster.Revision {
 	}
 	return all
 }
+
+// pausing is a Clock of a process that is stopped for an hour in one of its
+// sleeps.
+type pausing struct {
+	*fake.Cluster
+	sleeps, at int
+}
+
+func (p *pausing) Sleep(ctx context.Context, d time.Duration) error {
+	if p.sleeps++; p.sleeps == p.at {
+		d += time.Hour
+	}
+	return p.Cluster.Sleep(ctx, d)
+}
+
+func TestBugAnHourInWhichTheProcessWasStoppedCountedAsWatched(t *testing.T) {
+	w := older(cluster.Can{})
+	clock := &pausing{Cluster: w, at: 6} // while it bakes
+	r := runner(w, "run")
+	r.Clock = clock
+	began, baked := w.Now(), time.Time{}
+	r.Trace = func(e strategy.Event) {
+		if put, ok := e.Step.(strategy.Put); ok && put.Revision.Outcome.Result == cluster.Good && put.Revision.Seq == 2 {
+			baked = w.Now()
+		}
+	}
+	require.NoError(t, bounded(t, r, build("b2"), strategy.RedBlack{Bake: 10 * time.Minute}))
+	require.Greater(t, clock.sleeps, clock.at)
+	require.GreaterOrEqual(t, baked.Sub(began), time.Hour+10*time.Minute, "the bake began anew")
+}

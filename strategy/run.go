@@ -121,7 +121,7 @@ type run struct {
 
 	turns   int
 	state   cluster.State // the last look
-	rested  time.Time     // when the last step was over, by the Clock
+	next    time.Time     // when the next look is due, by the Clock
 	watched time.Time
 	checked Checked
 	uid     string         // of the run's own revision, once it was seen
@@ -194,8 +194,11 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 		return nil, r.failed(ctx, err, "")
 	}
 	step := r.plan(in)
-	r.trace(in, step, nil)
 	fruitless := r.fruitless(in, step)
+	if fruitless {
+		step = Wait{Why: "nothing has come yet of: " + step.String()}
+	}
+	r.trace(in, step, nil)
 	switch s := step.(type) {
 	case Done:
 		if !r.Stay || s.Due.IsZero() {
@@ -209,11 +212,7 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 		}
 		return nil, r.abort(s.Kind, s.Why, nil)
 	}
-	if fruitless {
-		step = Wait{Why: "nothing has come yet of: " + step.String()}
-	}
 	object, err := r.take(ctx, in, step)
-	r.rested = r.Clock.Now()
 	if err != nil {
 		r.trace(in, step, err)
 		return nil, r.failed(ctx, err, object)
@@ -254,13 +253,13 @@ func (r *run) look(ctx context.Context) (Input, error) {
 		return Input{}, fmt.Errorf("looking at %s took %v: too old to act on", r.app, took)
 	}
 	first := r.state.At.IsZero()
-	if first || began.Sub(r.rested) > max(3*r.Poll, 3*time.Second) {
-		r.watched = state.At // a first look, or one after a gap
+	if first || began.Sub(r.next) > max(3*r.Poll, 3*time.Second) {
+		r.watched = state.At // a first look, or one after a gap: this process was paused, say
 	}
 	if first {
 		r.fence.firstLook(state)
 	}
-	r.state = state
+	r.state, r.next = state, r.Clock.Now()
 	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew}
 	r.checked = Checked{}
 	return in, nil
@@ -279,12 +278,16 @@ func (r *run) take(ctx context.Context, in Input, step Step) (object string, err
 		return s.Revision.Name, r.answered(in, step, r.guard.Delete(ctx, r.app, s.Revision))
 	case Check:
 		r.check(ctx, in, s)
+		if took := r.Clock.Now().Sub(r.next); took < maxAge {
+			r.next = r.next.Add(took) // a gate may be slow
+		}
 		return "", nil
 	case Wait:
 		pause := r.Poll
 		if !s.Until.IsZero() {
 			pause = max(min(pause, s.Until.Sub(in.State.At)), pause/10)
 		}
+		r.next = r.next.Add(pause)
 		return "", r.rest(ctx, pause)
 	}
 	return "", fmt.Errorf("the strategy says %T, which is no step: %w", step, cluster.ErrUnsupported)
