@@ -1,6 +1,8 @@
 # make test   everything that must hold: format, vet, staticcheck, all tests of
 #             all modules, on simulated clusters and on a real control plane
 # make quick  the same without the control plane
+# make bench-switch
+#             how long traffic takes to move, beside the least it could take
 #
 # Needs Go and make. The control plane is built from the Go module proxy the
 # first time (some minutes), and kept in the user's cache directory.
@@ -14,7 +16,7 @@ define part
 	@echo "== $(1)"; began=$$(date +%s); { $(2); } && echo "-- $(1): $$(( $$(date +%s) - began )) s"
 endef
 
-.PHONY: test quick format vet staticcheck unit controlplane e2e
+.PHONY: test quick format vet staticcheck unit controlplane e2e bench-switch
 
 test: quick controlplane e2e
 	@echo "all of it passed"
@@ -39,3 +41,7 @@ controlplane:
 
 e2e:
 	$(call part,tests on a real control plane $(RACE),go -C e2e test $(RACE) -timeout 40m -parallel 4 ./...)
+
+# Its last line is the ratio, so nothing says how long it took.
+bench-switch:
+	@out=$$(go -C e2e test -timeout 10m -run '^$$' -bench '^BenchmarkSwitch$$' -benchtime 1x ./rollout 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | grep -E '^(pair|median|ratio)'

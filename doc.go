@@ -30,23 +30,25 @@
 // On each revision: its release, sequence, outcome (good or failed, and why),
 // when its traffic and its replicas last changed, and the run that last wrote
 // it. Good is written once, after the new revision was alone in traffic and
-// passed; until then the way back is the newest good one.
+// passed, or when what served before cutover came loses its traffic; the way back
+// is the newest good one.
 //
 // # Guarantees
 //
 //   - Floor: no write of ours may bring the ready endpoints of a traffic route
-//     below the floor, nor lower them further if they are below
+//     below the floor, nor lower them further if they are below; the floor is
+//     what serves, up to the replicas that the target asks for, or your own
 //   - No black hole: no route is ever made to select nothing that is ready
 //   - Scope: only objects of this app, with the UID that was read, are written
 //   - Preconditions: every write is compared with what was read
-//   - Evidence: one fresh and complete look pays for one write
+//   - Evidence: one fresh and complete look pays for one step
 //   - Order: capacity up, proof, traffic on, proof, traffic off the old one,
 //     proof and drain, capacity down, delete
 //   - Fence: a write sent by a run that has died cannot undo what came after it
 //   - Abandonment: killed at any write, with nobody ever acting again, the app
 //     stays up
-//   - No lies: success means that a fresh look has shown the target good and
-//     alone in traffic; unknown is unknown
+//   - No lies: success of the strategies here means that a fresh look has shown
+//     the target good and alone in traffic; unknown is unknown
 //   - Minimal change: no write beyond those of an undisturbed run, but fence
 //     touches; a finished rollout that is run again writes nothing
 //   - Convergence: after the last fault, running again ends it, with no manual

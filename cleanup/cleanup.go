@@ -92,7 +92,7 @@ func Decide(s cluster.State, p Policy) []Decision {
 		switch {
 		case kept != nil:
 			d.Verb, d.Why = about(s, p, *kept, r)
-		case p.NoFloor && s.Serving() == 0 && s.Dark(r) && mayGo(p, r, cluster.Revision{}):
+		case p.NoFloor && s.Serving() == 0 && s.Strays == 0 && s.Dark(r) && mayGo(p, r, cluster.Revision{}):
 			d.Verb, d.Why = Delete, "nothing serves, which was accepted by name, and it is dark"
 		}
 		decisions = append(decisions, d)
@@ -151,6 +151,9 @@ func about(s cluster.State, p Policy, kept, r cluster.Revision) (Verb, string) {
 	newer := r.Seq > kept.Seq || r.Arm != "" && r.Seq >= kept.Seq
 	switch {
 	case r.Name == kept.Name:
+		if p.Keep != "" {
+			return Keep, "it serves, and is the one to keep"
+		}
 		return Keep, "the newest that really serves"
 	case newer && !mayGo(p, r, kept):
 		return Keep, "newer than what serves, and its run may be under way: say that it failed, and it goes"

@@ -135,7 +135,7 @@ func fits() []fit {
 				assert.False(t, s.IsGood(s.Revisions[2]), "an arm is never gone back to")
 				assert.EqualValues(t, 3, s.NextSeq(), "an arm takes no sequence")
 			},
-			next: "abort (unfit): RedBlack moves traffic by pod labels, and route/web divides it by weight: use Canary, or take the weights off",
+			next: "abort (unfit): RedBlack moves traffic by pod labels, and route/web divides it by weight: take the weights off",
 		},
 		{
 			name: "several Services, half switched",
@@ -171,7 +171,7 @@ func fits() []fit {
 				assert.Equal(t, 3, s.ReliedOn("web-v002"))
 				assert.Equal(t, 6, s.Serving())
 			},
-			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service, or use a strategy for workers",
+			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service",
 		},
 		{
 			name: "a group: every member is an ordinary app",

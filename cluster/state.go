@@ -134,8 +134,9 @@ func (s State) Serving() int {
 }
 
 // IsGood reports whether traffic may go back to the revision: its Outcome is
-// good, or it had traffic before cutover ever wrote it, as its own Enabled or
-// Serving shows, or a Route's From says so. Arms are never good.
+// good, or it had traffic before cutover ever wrote it: a Route's From says so,
+// or it was found serving with at least 90 % of the most that one revision serves
+// with. Less is what a run that died has left. Arms are never good.
 func (s State) IsGood(r Revision) bool {
 	if r.Arm != "" || r.Outcome.Result == Failed {
 		return false
@@ -148,7 +149,12 @@ func (s State) IsGood(r Revision) bool {
 			return true
 		}
 	}
-	return r.Release == "" && (r.Enabled || s.Exposed(r.Name) > 0)
+	most := 0
+	for _, other := range s.Revisions {
+		most = max(most, s.Exposed(other.Name))
+	}
+	serves := s.Exposed(r.Name)
+	return r.Release == "" && serves > 0 && serves*10 >= most*9
 }
 
 // NewestGood returns the good revision with the highest place in the order

@@ -35,15 +35,16 @@ func (v Verdict) String() string {
 type Look struct {
 	App      string
 	State    cluster.State    // the look that the question rests on
-	Target   cluster.Revision // the revision to judge
+	Revision cluster.Revision // the one to judge
 	Baseline cluster.Revision // what it is compared with; zero: there is none
 }
 
-// A Gate says whether look.Target is fit for more traffic, and why. It may be
+// A Gate says whether look.Revision is fit for more traffic, and why. It may be
 // asked any number of times and again after a crash, so asking must change
 // nothing. The why is stored with the decision that it leads to: it must not
 // hold a secret. A Gate that returns an error counts as Pending, and None never
-// counts as Pass; whoever asks has a deadline for both.
+// counts as Pass; whoever asks has a deadline for both. Check must heed ctx,
+// which ends after half a minute: a Gate that does not holds its run up.
 //
 // Gates are compared and copied as values when a strategy is: prefer a struct
 // to a closure.

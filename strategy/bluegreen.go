@@ -34,7 +34,7 @@ type BlueGreen struct {
 	Ready   time.Duration // to get ready and, later, to serve within; 0: 10m
 	Before  health.Gate   // asked when the new revision is ready and dark; nil passes
 	After   health.Gate   // asked while it bakes, at every look; nil passes
-	Judge   time.Duration // how long a gate may stay pending before that is a failure; 0: 10m
+	Judge   time.Duration // a gate that has not passed so long after Ready was over, or the bake, has failed; 0: 10m
 	Bake    time.Duration // alone in traffic, and watched, before it is good; 0: one look
 	Drain   time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
 	Settle  time.Duration // how long a route must be seen unchanged before it is good; 0: 5m where a Warning was seen, else none
@@ -66,7 +66,7 @@ func (bg BlueGreen) Next(in Input) Step {
 	case bg.Settle < 0 || bg.Overlap < WhereNeeded || bg.Overlap > Never:
 		why = "Settle must not be negative, and Overlap one of its constants"
 	case in.State.Worker():
-		why = "it moves traffic, and no route brings any to this app: name its Service, or use a strategy for workers"
+		why = "it moves traffic, and no route brings any to this app: name its Service"
 	case !in.State.Can.Select:
 		why = "it switches a Service's selector, and this cluster cannot for this app: use RedBlack, which turns pod labels on and off"
 	}

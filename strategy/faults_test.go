@@ -64,15 +64,15 @@ type faulty struct {
 // over lets what is still under way arrive, if it may be for so long.
 func (f *faulty) over() {
 	if f.pending != nil && f.clock.Now().Sub(f.sent) < lands {
-		_ = f.pending(context.Background())
+		_ = f.pending(context.Background()) // whoever sent it does not hear of it
 	}
+	f.pending = nil
 }
 
 func (f *faulty) call(ctx context.Context, write bool, do func(context.Context) error) error {
 	f.calls++
 	if f.pending != nil && f.calls >= f.due {
-		_ = f.pending(context.Background()) // too late or not: whoever sent it does not hear of it
-		f.pending = nil
+		f.over()
 	}
 	if f.calls != f.nth {
 		return do(ctx)
@@ -87,7 +87,7 @@ func (f *faulty) call(ctx context.Context, write bool, do func(context.Context) 
 		_ = do(ctx)
 		return errLost
 	case late:
-		f.pending, f.due = do, f.calls+3
+		f.pending, f.due, f.sent = do, f.calls+3, f.clock.Now()
 		return errLost
 	case killBefore:
 		return errKilled
@@ -95,7 +95,7 @@ func (f *faulty) call(ctx context.Context, write bool, do func(context.Context) 
 		_ = do(ctx)
 		return errKilled
 	case killLate:
-		f.pending, f.due = do, f.calls+3
+		f.pending, f.due, f.sent = do, f.calls+3, f.clock.Now()
 		return errKilled
 	case latest, killLatest:
 		f.pending, f.due, f.sent = do, 1<<30, f.clock.Now()

@@ -30,7 +30,7 @@ type RedBlack struct {
 	Ready  time.Duration // to get ready and, later, to serve within; 0: 10m
 	Before health.Gate   // asked when the new revision is ready and dark; nil passes
 	After  health.Gate   // asked while it bakes, at every look; nil passes
-	Judge  time.Duration // how long a gate may stay pending before that is a failure; 0: 10m
+	Judge  time.Duration // a gate that has not passed so long after Ready was over, or the bake, has failed; 0: 10m
 	Bake   time.Duration // alone in traffic, and watched, before it is good; 0: one look
 	Drain  time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
 	Keep   Retention     // how long the old side stays
@@ -53,7 +53,7 @@ func (rb RedBlack) Next(in Input) Step {
 // unsupported says why this app's traffic cannot be moved by pod labels.
 func (rb RedBlack) unsupported(in Input) string {
 	if in.State.Worker() {
-		why := "RedBlack moves traffic, and no route brings any to this app: name its Service, or use a strategy for workers"
+		why := "RedBlack moves traffic, and no route brings any to this app: name its Service"
 		return strings.Join(append([]string{why}, in.State.Warnings...), "; ")
 	}
 	if !in.State.Can.Enable {
@@ -61,7 +61,7 @@ func (rb RedBlack) unsupported(in Input) string {
 	}
 	for _, route := range in.State.Traffic() {
 		if route.Weights != nil {
-			return "RedBlack moves traffic by pod labels, and " + route.Name + " divides it by weight: use Canary, or take the weights off"
+			return "RedBlack moves traffic by pod labels, and " + route.Name + " divides it by weight: take the weights off"
 		}
 	}
 	return ""

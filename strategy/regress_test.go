@@ -114,7 +114,8 @@ func TestBugARunMadeItsRevisionAgainAfterSomebodyHadDeletedIt(t *testing.T) {
 		}
 		if mine, ok := w.State("web").Named("web-v002"); ok { // a newer one comes, and a cleanup takes the slow one's
 			require.NoError(t, bounded(t, runner(w, "fast"), build("b3"), strategy.RedBlack{}))
-			mine, _ = w.State("web").Named("web-v002")
+			mine, ok = w.State("web").Named("web-v002")
+			require.True(t, ok)
 			require.NoError(t, w.Delete(ctx, "web", mine))
 		}
 	}
@@ -437,4 +438,59 @@ func TestBugAnHourInWhichTheProcessWasStoppedCountedAsWatched(t *testing.T) {
 	require.NoError(t, bounded(t, r, build("b2"), strategy.RedBlack{Bake: 10 * time.Minute}))
 	require.Greater(t, clock.sleeps, clock.at)
 	require.GreaterOrEqual(t, baked.Sub(began), time.Hour+10*time.Minute, "the bake began anew")
+}
+
+func TestBugAReleaseThatNeverHadTrafficMovedIt(t *testing.T) {
+	w := older(cluster.Can{})
+	r := runner(w, "dies")
+	dies, cancel := context.WithCancel(ctx)
+	r.Trace = func(e strategy.Event) {
+		if wait, ok := e.Step.(strategy.Wait); ok && wait.Why == "web-v002 bakes" {
+			cancel()
+		}
+	}
+	_, err := r.Run(dies, "web", build("b2"), strategy.RedBlack{Bake: time.Hour})
+	require.ErrorIs(t, err, context.Canceled)
+
+	failing := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Fail, "5xx", nil })
+	require.Equal(t, "failed", kind(t, bounded(t, runner(w, "next"), build("b3"), strategy.RedBlack{Before: failing, Drain: -1})))
+	require.Equal(t, 3, w.State("web").ReliedOn("web-v002"), "nothing was taken from what served")
+	require.Zero(t, w.State("web").ReliedOn("web-v001"))
+}
+
+func TestBugAHalfFlippedRevisionThatWasFoundCountedAsGood(t *testing.T) {
+	w := older(cluster.Can{})
+	w.AddFound("web", cluster.Revision{Name: "web-v002", Seq: 2, Replicas: 3, Template: []byte("half")})
+	require.True(t, w.FlipPod("web", "web-v002"))
+	require.NoError(t, w.Sleep(ctx, time.Minute))
+	failing := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Fail, "5xx", nil })
+	require.Equal(t, "failed", kind(t, bounded(t, runner(w, "run"), build("b3"), strategy.RedBlack{After: failing, Drain: -1})))
+	require.Equal(t, 3, w.State("web").ReliedOn("web-v001"))
+	half, _ := w.State("web").Named("web-v002")
+	require.Equal(t, cluster.Undecided, half.Outcome.Result)
+}
+
+// stopped is a Cluster whose process stands still for an hour, its clock too.
+type stopped struct {
+	*fake.Cluster
+	missed time.Duration
+	sleeps int
+}
+
+func (s *stopped) Now() time.Time { return s.Cluster.Now().Add(-s.missed) }
+func (s *stopped) Sleep(ctx context.Context, d time.Duration) error {
+	if s.sleeps++; s.sleeps == 6 {
+		s.missed = time.Hour
+		return s.Cluster.Sleep(ctx, d+time.Hour)
+	}
+	return s.Cluster.Sleep(ctx, d)
+}
+
+func TestBugAnHourInWhichTheMachineWasStoppedCountedAsWatched(t *testing.T) {
+	w := older(cluster.Can{})
+	r := runner(w, "run")
+	r.Clock = &stopped{Cluster: w}
+	began := w.Now()
+	require.NoError(t, bounded(t, r, build("b2"), strategy.RedBlack{Bake: 10 * time.Minute}))
+	require.GreaterOrEqual(t, w.Now().Sub(began), time.Hour+10*time.Minute, "the bake began anew")
 }

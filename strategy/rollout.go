@@ -202,12 +202,15 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 	stuck := func(found string) Step {
 		return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
 	}
-	if ok {
+	untouched := in.State.Dark(bad) && oneServes(in.State) // whoever it is, nothing was taken from it
+	if ok && !untouched {
 		if step := ro.within(in, ro.bringBack(in, back), stuck, back, bad); step != nil {
 			return step
 		}
 	}
-	if ok {
+	if untouched {
+		// There is nothing to give back.
+	} else if ok {
 		if step := ro.within(in, ro.move.off(in, back, "traffic goes back"), stuck, in.State.Revisions...); step != nil {
 			return step
 		}
@@ -221,6 +224,20 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 		return scale(bad, 0, "it was given up")
 	}
 	return Abort{Failed, bad.Outcome.Why}
+}
+
+// oneServes reports whether one revision has all the traffic, and all of its own.
+func oneServes(s cluster.State) bool {
+	lit := 0
+	for _, r := range s.Revisions {
+		if !s.Dark(r) {
+			lit++
+			if s.ReliedOn(r.Name) < r.Replicas || s.ReliedOn(r.Name) == 0 {
+				return false
+			}
+		}
+	}
+	return lit == 1
 }
 
 // darkWithout takes the traffic off a revision that has none, so that it will

@@ -22,11 +22,12 @@ import (
 type Runner struct {
 	Cluster cluster.Cluster
 
-	// ID names a run in what it writes. It must differ between any two runs
-	// that could meet; "" draws one.
+	// ID names a run in what it writes. Leave it empty, and it is drawn: it must
+	// differ between any two runs, those of the same release too, or the second
+	// takes what is still under way from the first for its own.
 	ID string
 
-	Clock     Clock         // nil: the machine's. Only slept by, and used for differences
+	Clock     Clock         // nil: the Cluster, if it is one (a simulated one is), else the machine's. Only differences count
 	Poll      time.Duration // between two looks while waiting, at most; 0: 2s
 	GiveUp    time.Duration // how long every try may fail before the run does; 0: 5m
 	Skew      time.Duration // how far clocks of the cluster may differ; 0: 30s, negative: not at all
@@ -121,7 +122,8 @@ type run struct {
 
 	turns   int
 	state   cluster.State // the last look
-	next    time.Time     // when the next look is due, by the Clock
+	began   time.Time     // when the last look began, by the Clock
+	next    time.Time     // when the next one is due
 	watched time.Time
 	checked Checked
 	uid     string         // of the run's own revision, once it was seen
@@ -176,6 +178,9 @@ func (r Runner) withDefaults() Runner {
 		}
 	}
 	r.Skew = max(0, r.Skew)
+	if clock, simulated := r.Cluster.(Clock); r.Clock == nil && simulated {
+		r.Clock = clock
+	}
 	if r.Clock == nil {
 		r.Clock = machineClock{}
 	}
@@ -232,7 +237,11 @@ func (r *run) plan(in Input) Step {
 	if r.uid != "" && !slices.ContainsFunc(in.State.Revisions, func(rev cluster.Revision) bool { return rev.UID == r.uid }) {
 		return Abort{Superseded, "somebody has deleted its revision"}
 	}
-	step := r.fence.before(in, r.strategy.Next(in))
+	step := r.strategy.Next(in)
+	if step == nil {
+		return Abort{Unfit, "the strategy did not say what to do: Next returned nil"}
+	}
+	step = r.fence.before(in, step)
 	if what, n := r.again(in, step); n >= tooOften {
 		return Abort{Unsafe, fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", what, n)}
 	}
@@ -253,13 +262,15 @@ func (r *run) look(ctx context.Context) (Input, error) {
 		return Input{}, fmt.Errorf("looking at %s took %v: too old to act on", r.app, took)
 	}
 	first := r.state.At.IsZero()
-	if first || began.Sub(r.next) > max(3*r.Poll, 3*time.Second) {
-		r.watched = state.At // a first look, or one after a gap: this process was paused, say
+	gap := began.Sub(r.next) > max(3*r.Poll, 3*time.Second)                                   // this process was stopped, say
+	jump := state.At.Sub(r.state.At)-began.Sub(r.began) > max(3*r.Poll, 3*time.Second)+r.Skew // or its machine was; or the cluster's clock was set
+	if first || gap || jump {
+		r.watched = state.At
 	}
 	if first {
 		r.fence.firstLook(state)
 	}
-	r.state, r.next = state, r.Clock.Now()
+	r.state, r.began, r.next = state, began, r.Clock.Now()
 	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew}
 	r.checked = Checked{}
 	return in, nil
@@ -312,7 +323,7 @@ func (r *run) check(ctx context.Context, in Input, s Check) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxAge)
 	defer cancel()
-	verdict, why, err := s.Gate.Check(ctx, health.Look{App: r.app, State: in.State, Target: s.Revision, Baseline: s.Baseline})
+	verdict, why, err := s.Gate.Check(ctx, health.Look{App: r.app, State: in.State, Revision: s.Revision, Baseline: s.Baseline})
 	if err != nil {
 		r.checked.Why = "the gate did not answer"
 		r.trace(in, s, err)

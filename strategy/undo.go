@@ -22,7 +22,7 @@ type undo struct {
 
 func (u undo) Next(in Input) Step {
 	mine, found, stop := place(in)
-	back, ok := in.State.NewestGood(mine)
+	_, ok := in.State.NewestGood(mine)
 	switch {
 	case u.strategy == nil:
 		return Abort{Unfit, "Undo was given no strategy"}
@@ -38,7 +38,7 @@ func (u undo) Next(in Input) Step {
 		return fail(mine, because("undone", u.why))
 	}
 	step := u.strategy.Next(in)
-	if abort, end := step.(Abort); end && abort.Kind == Failed && in.State.ReliedOn(back.Name) > 0 {
+	if abort, end := step.(Abort); end && abort.Kind == Failed && !in.State.HasTraffic(mine.Name) && in.State.Serving() > 0 {
 		return Done{}
 	}
 	return step

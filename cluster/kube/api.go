@@ -178,15 +178,6 @@ func list[T any](ctx context.Context, a *api, what resource, labels string, at *
 	}
 }
 
-// get reads one object into v.
-func (a *api) get(ctx context.Context, what resource, name string, v any) error {
-	raw, err := send(ctx, a.on(http.MethodGet, what, name))
-	if err == nil {
-		err = json.Unmarshal(raw, v)
-	}
-	return err
-}
-
 // patch changes one object.
 func (a *api) patch(ctx context.Context, what resource, name string, how types.PatchType, body []byte) error {
 	_, err := send(ctx, a.on(http.MethodPatch, what, name).

@@ -49,7 +49,11 @@ func (r *roster) inspect() {
 		r.inspectRevision(w)
 	}
 	for _, t := range r.routes {
-		if k := keeper(t.ManagedFields, "spec", "selector"); k != "" && r.options.Traffic == Selector {
+		k := keeper(t.ManagedFields, "spec", "selector")
+		if k == "" {
+			k = t.Annotations[KeeperAnnotation]
+		}
+		if k != "" && r.options.Traffic == Selector {
 			r.warn("Service %q: its selector is also written by %s, which may undo what cutover writes: exclude the field there", t.Name, k)
 		}
 		if t.Spec.PublishNotReadyAddresses {

@@ -31,6 +31,7 @@ const (
 	SinceAnnotation    = "cutover.dev/since"    // when traffic or outcome last changed; on Services too
 	RaisedAnnotation   = "cutover.dev/raised"   // when replicas last rose
 	FromAnnotation     = "cutover.dev/from"     // on Services: the revision served before cutover first wrote
+	KeeperAnnotation   = "cutover.dev/keeper"   // on Services: the tool that had the selector before cutover's last switch
 	ServicesAnnotation = "cutover.dev/services" // JSON: the traffic Services when the revision was made
 	LabelsAnnotation   = "cutover.dev/labels"   // JSON: the manifest's metadata labels, see AppLabel
 )

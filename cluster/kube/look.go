@@ -33,7 +33,7 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 		return cluster.State{}, err
 	}
 	s := r.judge(e)
-	c.remember(app, r, e.places, &s)
+	c.remember(app, r, e, &s)
 	return s, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cutover-dev/cutover/cluster"
 )
@@ -18,6 +19,7 @@ type memory struct {
 	roster *roster             // who was there at the last look
 	seen   map[string]sighting // by the revisions' UIDs
 	places []place             // from where on something new would be seen
+	crowd  crowd               // the pods then
 	pace   *rate.Limiter       // of looks that a watch asks for
 }
 
@@ -29,7 +31,7 @@ type sighting struct {
 
 // remember keeps the roster for the writes to come and tells the State when
 // each revision's Serving was last seen to change.
-func (c *Cluster) remember(app string, r *roster, places []place, s *cluster.State) {
+func (c *Cluster) remember(app string, r *roster, e evidence, s *cluster.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.apps[app]
@@ -47,7 +49,13 @@ func (c *Cluster) remember(app string, r *roster, places []place, s *cluster.Sta
 		rev.Moved = now.moved
 		seen[rev.UID] = now
 	}
-	m.roster, m.seen, m.places = r, seen, places
+	m.roster, m.seen, m.places, m.crowd = r, seen, e.places, crowd{ready: map[types.UID]bool{}}
+	for i := range e.pods {
+		m.crowd.ready[e.pods[i].UID] = ready(&e.pods[i]) && !terminating(&e.pods[i])
+	}
+	for _, rev := range s.Revisions {
+		m.crowd.wanted += rev.Replicas
+	}
 }
 
 // servedBy returns the revision's endpoints by route. A worker's are itself.

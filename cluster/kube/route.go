@@ -82,6 +82,10 @@ func (known *roster) steer(s *corev1.Service, r cluster.Route, now time.Time) (t
 			to.set(v, "spec", "selector", k)
 		}
 		to.note(s.Annotations, SinceAnnotation, stamp(now))
+		// This write takes the field from whoever applied it: remember who that was.
+		if k := keeper(s.ManagedFields, "spec", "selector"); k != "" || r.Note != s.Annotations[NoteAnnotation] {
+			to.note(s.Annotations, KeeperAnnotation, k)
+		}
 	}
 	for key, value := range map[string]string{NoteAnnotation: r.Note, FenceAnnotation: r.Fence, FromAnnotation: r.From} {
 		if value != "" {
@@ -189,6 +193,13 @@ func (known *roster) point(s *corev1.Service, w *workload) (map[string]string, e
 	}
 	if own := w.labels()[RevisionLabel]; own != "" {
 		want[RevisionLabel] = own
+		if len(known.selected(s.Spec.Selector)) > 1 { // an overlap has dropped what people know the version by
+			for k, v := range w.own() {
+				if tells(k, v, known.revisions) {
+					want[k] = v
+				}
+			}
+		}
 	} else if !known.only(want, w) {
 		for k, v := range w.labels() {
 			if !selectsAll(map[string]string{k: v}, known.revisions) {

@@ -74,7 +74,7 @@ type previewed struct{}
 
 func (previewed) Check(_ context.Context, look health.Look) (health.Verdict, string, error) {
 	for _, route := range look.State.Routes {
-		if route.Preview && route.Serving[look.Target.Name] == look.Target.Replicas {
+		if route.Preview && route.Serving[look.Revision.Name] == look.Revision.Replicas {
 			return health.Pass, "", nil
 		}
 	}

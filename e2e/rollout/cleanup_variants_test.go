@@ -97,6 +97,16 @@ func unlit(n, off int) func(*world) {
 	}
 }
 
+// dark waits until controllers have followed a version that lost its traffic.
+func (w *world) dark(version string) {
+	w.t.Helper()
+	w.eventually(version+" is dark", func() bool {
+		rs, err := w.client.AppsV1().ReplicaSets(w.ns).Get(w.t.Context(), webapp+"-"+version, metav1.GetOptions{})
+		require.NoError(w.t, err)
+		return rs.Status.ObservedGeneration == rs.Generation && w.endpoints() == gustoPods
+	})
+}
+
 // A variant is a half-state of the one app, and what a cleanup makes of it.
 type variant struct {
 	name    string
@@ -147,6 +157,7 @@ func variants() []variant {
 			candidate("v002", "fast", gustoPods)(w)
 			lit("v003", gustoPods, gustoPods)(w)
 			w.flip(webapp, "v001", "", gustoPods)
+			w.dark("v001")
 			candidate("v004", "never", gustoPods)(w)
 		}, policy: failed, actor: autoscaler("v003"), deletes: []string{"webapp-v001", "webapp-v002", "webapp-v004"}, keeps: "v003", sized: autoscaled},
 	}

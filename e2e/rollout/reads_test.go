@@ -5,6 +5,7 @@ package rollout_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -250,7 +251,7 @@ func rewritten(answer *http.Response, body func([]byte) []byte) (*http.Response,
 	return answer, nil
 }
 
-// broken is a body that ends before it should.
+// cutOff is a body that ends before it should.
 type cutOff struct{ io.Reader }
 
 func (c cutOff) Read(p []byte) (int, error) {
@@ -403,5 +404,38 @@ func TestWatchThatNeverConnects(t *testing.T) {
 	require.Positive(t, watches.Load(), "watches that were tried")
 	require.Equal(t, "1.11", w.selects()["version"])
 	w.eventually("the old one has no pods", func() bool { return w.endpoints() == 2 && len(w.kubectl("get", "pods", "--no-headers")) == 2 })
+	w.held(2)
+}
+
+// Where a watch gets through, nothing waits for the next Poll.
+func TestWatchComesBeforeThePoll(t *testing.T) {
+	t.Parallel()
+	const poll = 2 * patience
+	t.Run("blue-green", func(t *testing.T) {
+		t.Parallel()
+		w, c := newBusybox(t)
+		w.unpolled(c, "busybox", busybox11(), poll, strategy.BlueGreen{Drain: -1})
+	})
+	t.Run("red-black", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, tutorial)
+		w.serve(2)
+		w.unpolled(w.open(), app, []byte(second), poll, strategy.RedBlack{Drain: -1})
+	})
+}
+
+// unpolled requires that a release is through before the second look of a run
+// that knows only its Poll.
+func (w *world) unpolled(c cluster.Cluster, name string, manifest []byte, poll time.Duration, s strategy.Strategy) {
+	w.t.Helper()
+	target, err := kube.Target(manifest)
+	require.NoError(w.t, err)
+	target.Release = "unpolled"
+	last := ""
+	ctx, cancel := context.WithTimeoutCause(w.t.Context(), poll/2, errors.New("it waits for its Poll"))
+	defer cancel()
+	runner := strategy.Runner{Cluster: c, Poll: poll, Skew: -1, Trace: func(e strategy.Event) { last = e.String(); w.t.Log(last) }}
+	_, err = runner.Run(ctx, name, target, s)
+	require.NoError(w.t, err, "the last step of %s was: %s", name, last)
 	w.held(2)
 }

@@ -52,7 +52,7 @@ func redBlack(out io.Writer) error {
 	if _, err := runner.Run(context.Background(), "web", release("2", "image web:2"), how); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "  => release 2 has all the traffic. web-v001 stays warm: an undo is one flip of labels.")
+	fmt.Fprintln(out, "  => release 2 has all the traffic. web-v001 stays warm: an undo flips labels, and needs no new pod.")
 
 	fmt.Fprintln(out, "\nRed-black, release 3 gets ready like any other, and then answers with errors:")
 	_, err := runner.Run(context.Background(), "web", release("3", "image web:3, which fails"), how)
@@ -72,7 +72,7 @@ func blueGreen(out io.Writer) error {
 
 	fmt.Fprintln(out, "\nBlue-green, one write moves all the traffic:")
 	_, err := runner.Run(context.Background(), "web", release("2", "image web:2"), strategy.BlueGreen{})
-	fmt.Fprintln(out, "  => an undo is one write, too.")
+	fmt.Fprintln(out, "  => an undo moves it back in one, too.")
 	return err
 }
 
@@ -112,7 +112,7 @@ func release(name, template string) cluster.Target {
 type errorRate struct{}
 
 func (errorRate) Check(_ context.Context, look health.Look) (health.Verdict, string, error) {
-	if bytes.Contains(look.Target.Template, []byte("fails")) {
+	if bytes.Contains(look.Revision.Template, []byte("fails")) {
 		return health.Fail, "4 % of its answers are 5xx", nil
 	}
 	return health.Pass, "", nil

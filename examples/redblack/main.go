@@ -31,6 +31,7 @@ import (
 type settings struct {
 	kubeconfig, namespace, app, service string
 	manifest, image, release, undo      string
+	undoes                              bool // -undo was given, be its reason empty
 	replicas                            int
 	redblack                            strategy.RedBlack
 	runner                              strategy.Runner
@@ -57,6 +58,11 @@ func main() {
 	flag.DurationVar(&s.runner.Poll, "poll", 0, "between two looks; 0: 2s")
 	flag.DurationVar(&s.runner.Skew, "skew", 0, "how far clocks may differ; 0: 30s, negative: not at all")
 	flag.Parse()
+	flag.Visit(func(f *flag.Flag) { s.undoes = s.undoes || f.Name == "undo" })
+	if flag.NArg() > 0 || s.app == "" || s.undoes && s.release == "" {
+		fmt.Fprintf(os.Stderr, "redblack: -app is needed, -undo needs -release, and nothing but flags is: %q\n", flag.Args())
+		os.Exit(2)
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -89,7 +95,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	var how strategy.Strategy = s.redblack
-	if s.undo != "" {
+	if s.undoes {
 		how = strategy.Undo(s.redblack, s.undo)
 	}
 	s.runner.Cluster, s.runner.Trace = c, trace()
@@ -112,7 +118,7 @@ func restConfig(path string) (*rest.Config, error) {
 
 // target is what to deploy: from the manifest, or from what serves now.
 func (s settings) target(ctx context.Context, c cluster.Cluster) (cluster.Target, error) {
-	if s.undo != "" {
+	if s.undoes {
 		return cluster.Target{Release: s.release}, nil
 	}
 	manifest, err := s.template(ctx, c)

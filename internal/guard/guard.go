@@ -145,7 +145,7 @@ func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 			found = route
 		}
 	}
-	if found.Version != r.Version {
+	if found.Version != r.Version || found.Preview != r.Preview || found.Fixed != r.Fixed {
 		return "preconditions", "it is not the one that was looked at"
 	}
 	for name, weight := range r.Weights {

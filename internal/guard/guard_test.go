@@ -140,6 +140,12 @@ func TestBlackHole(t *testing.T) {
 	b.look(t)
 	require.NoError(t, b.guard.SetRoute(context.Background(), "web", to(map[string]int{"v2": 100})))
 
+	disguised := to(map[string]int{"v3": 100})
+	disguised.Preview = true
+	b = newBench(s, guard.Rules{})
+	b.look(t)
+	b.refused(t, b.guard.SetRoute(context.Background(), "web", disguised), "preconditions")
+
 	s.Can = cluster.Can{Weigh: true}
 	b = newBench(s, guard.Rules{})
 	b.look(t)
