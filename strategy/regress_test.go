@@ -112,10 +112,9 @@ func TestBugARunMadeItsRevisionAgainAfterSomebodyHadDeletedIt(t *testing.T) {
 		if _, waits := e.Step.(strategy.Wait); !waits || e.Turn > 3 {
 			return
 		}
-		if mine, ok := w.State("web").Named("web-v002"); ok { // a newer one comes, and a cleanup takes the slow one's
+		if _, ok := w.State("web").Named("web-v002"); ok { // a newer one comes, and a cleanup takes the slow one's
 			require.NoError(t, bounded(t, runner(w, "fast"), build("b3"), strategy.RedBlack{}))
-			mine, ok = w.State("web").Named("web-v002")
-			require.True(t, ok)
+			mine, _ := w.State("web").Named("web-v002")
 			require.NoError(t, w.Delete(ctx, "web", mine))
 		}
 	}

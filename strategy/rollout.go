@@ -202,7 +202,7 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 	stuck := func(found string) Step {
 		return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
 	}
-	untouched := in.State.Dark(bad) && oneServes(in.State) // whoever it is, nothing was taken from it
+	untouched := !lit(in.State, bad) && oneServes(in.State) // whoever it is, nothing was taken from it
 	if ok && !untouched {
 		if step := ro.within(in, ro.bringBack(in, back), stuck, back, bad); step != nil {
 			return step
@@ -228,16 +228,22 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 
 // oneServes reports whether one revision has all the traffic, and all of its own.
 func oneServes(s cluster.State) bool {
-	lit := 0
+	n := 0
 	for _, r := range s.Revisions {
-		if !s.Dark(r) {
-			lit++
+		if lit(s, r) {
+			n++
 			if s.ReliedOn(r.Name) < r.Replicas || s.ReliedOn(r.Name) == 0 {
 				return false
 			}
 		}
 	}
-	return lit == 1
+	return n == 1
+}
+
+// lit reports whether a revision has traffic, or is to have some. One that is
+// only Behind, for a touch say, is not.
+func lit(s cluster.State, r cluster.Revision) bool {
+	return s.Exposed(r.Name) > 0 || r.Enabled || r.Unsettled > 0
 }
 
 // darkWithout takes the traffic off a revision that has none, so that it will
