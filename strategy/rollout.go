@@ -217,6 +217,9 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 	} else if step := darkWithout(in, bad, stuck); step != nil {
 		return step
 	}
+	if bad.Behind {
+		return ro.within(in, behind(bad), func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }, bad)
+	}
 	if bad.Replicas > 0 {
 		if !in.Held(bad.Moved, ro.drain) {
 			return Wait{Why: bad.Name + " drains", Until: in.Until(bad.Moved, ro.drain)}
