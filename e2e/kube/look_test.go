@@ -54,7 +54,7 @@ func TestSpinnakersVersionsAreUnderstood(t *testing.T) {
 
 	s := w.serving(c, "web", "web-v009", 2)
 	require.Equal(t, cluster.Can{Enable: true}, s.Can)
-	require.Len(t, s.Routes, 1, "metrics are no traffic")
+	require.Len(t, s.Traffic(), 1, "metrics are no traffic")
 	require.Equal(t, "service/web", s.Routes[0].Name)
 	require.Nil(t, s.Routes[0].Weights)
 	require.Len(t, s.Revisions, 2)

@@ -22,7 +22,8 @@ const (
 	childTask      = "CUTOVER_E2E_TASK"
 	childNamespace = "CUTOVER_E2E_NAMESPACE"
 	childConfig    = "CUTOVER_E2E_KUBECONFIG"
-	childKeeps     = "CUTOVER_E2E_KEEPS" // the version of the workers to keep
+	childKeeps     = "CUTOVER_E2E_KEEPS"   // the version of the workers to keep
+	childVariant   = "CUTOVER_E2E_VARIANT" // which of the variants of a cleanup
 )
 
 // tasks are what a child process can be asked to do.

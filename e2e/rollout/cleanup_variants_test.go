@@ -5,8 +5,11 @@
 package rollout_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +20,7 @@ import (
 
 	"github.com/cutover-dev/cutover/cleanup"
 	"github.com/cutover-dev/cutover/cluster/kube"
+	"github.com/cutover-dev/cutover/e2e/controlplane"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -245,15 +249,66 @@ func TestCleanupVariants(t *testing.T) {
 	}
 }
 
-func (v variant) test(t *testing.T) {
-	n := v.pods
-	if n == 0 {
-		n = gustoPods
+// size is how many pods each version has.
+func (v variant) size() int {
+	if v.pods > 0 {
+		return v.pods
 	}
-	w := newWorld(t, service(webapp, "lb-webapp: in", v.more)+v.objects+webappSet("v001", n, true, "fast"))
+	return gustoPods
+}
+
+// world leaves the half-state behind.
+func (v variant) world(t *testing.T) *world {
+	w := newWorld(t, service(webapp, "lb-webapp: in", v.more)+v.objects+webappSet("v001", v.size(), true, "fast"))
 	w.services = append([]string{webapp}, v.watched...)
-	w.serve(n)
+	w.serve(v.size())
 	v.leave(w)
+	return w
+}
+
+func init() {
+	tasks["cleanup variant"] = func(ctx context.Context, open func(kube.Options) (*kube.Cluster, error)) error {
+		for _, v := range variants() {
+			if v.name != os.Getenv(childVariant) {
+				continue
+			}
+			c, err := open(v.options)
+			if err != nil {
+				return err
+			}
+			v.policy.Drain = -1
+			_, err = cleanup.Run(ctx, quick(c), webapp, v.policy)
+			return err
+		}
+		return fmt.Errorf("there is no variant %q", os.Getenv(childVariant))
+	}
+}
+
+// The same with the process killed before and after each write, and between them.
+// What an autoscaler does comes from the test's own process, so that is left out;
+// and where nothing is written there is nowhere to be killed.
+func TestCleanupVariantsKilledAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	for _, v := range variants() {
+		if v.actor != nil || v.deletes == nil {
+			continue
+		}
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			errand{
+				make: v.world, floor: v.size(),
+				command: func(w *world) func(*controlplane.Proxy) *exec.Cmd {
+					return w.childProcess("cleanup variant", childVariant+"="+v.name)
+				},
+				over: func(w *world) bool { return maps.Equal(w.pods(), map[string]int{webapp + "-" + v.keeps: v.size()}) },
+			}.killedEverywhere(t)
+		})
+	}
+}
+
+func (v variant) test(t *testing.T) {
+	n := v.size()
+	w := v.world(t)
 	before := w.replicaSets()
 	deletes, decisions, err := w.clean(webapp, v.options, v.policy, v.actor)
 	require.NoError(t, err)
