@@ -40,8 +40,9 @@ type crowd struct {
 	wanted int // replicas of all revisions
 }
 
-// Await implements [cluster.Watcher]. It watches the pods and EndpointSlices of
-// the last look from where that left off, so that nothing in between is missed.
+// Await implements [cluster.Watcher]. It watches the pods, the EndpointSlices and
+// cutover's own ReplicaSets from where the last look left off, so that nothing in
+// between is missed: a Deployment's pods may be seen before whose they are.
 // A watch that is not allowed, or never connects, is as good as none: then d
 // passes.
 func (c *Cluster) Await(ctx context.Context, app string, d time.Duration) error {

@@ -39,11 +39,12 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 
 // enroll is the first round: what writes are compared with.
 func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
+	var at place
 	var sets, others []json.RawMessage
 	var found []corev1.Service
 	work := []func(context.Context) error{
 		func(ctx context.Context) (err error) {
-			sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "", nil)
+			sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "", &at)
 			return
 		},
 		func(ctx context.Context) (err error) {
@@ -61,17 +62,23 @@ func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
 		return nil, err
 	}
 	all, err := readAll(ReplicaSet, sets)
-	if err != nil || c.options.Kind == ReplicaSet {
-		if err != nil {
-			return nil, err
-		}
-		return enroll(app, c.options, all, nil, found)
-	}
-	parents, err := readAll(Deployment, others)
 	if err != nil {
 		return nil, err
 	}
-	return enroll(app, c.options, parents, all, found)
+	var r *roster
+	if c.options.Kind == ReplicaSet {
+		r, err = enroll(app, c.options, all, nil, found)
+	} else {
+		parents, unread := readAll(Deployment, others)
+		if unread != nil {
+			return nil, unread
+		}
+		r, err = enroll(app, c.options, parents, all, found)
+	}
+	if err == nil {
+		r.place = place{replicaSets, RevisionLabel, at.version} // those that cutover made, or a Deployment of its own
+	}
+	return r, err
 }
 
 // gather is the second round: what justifies writes. Nobody's pods are read as
@@ -95,7 +102,7 @@ func (c *Cluster) gather(ctx context.Context, r *roster) (evidence, error) {
 	if err := together(ctx, work...); err != nil {
 		return e, err
 	}
-	e.places = places[:]
+	e.places = append(places[:], r.place)
 	if e.at = c.api.clock.now(); e.at.IsZero() {
 		return e, fmt.Errorf("kube: app %q: %w", r.app, errors.New("the apiserver's answers have no Date header, so that there is no clock to go by"))
 	}

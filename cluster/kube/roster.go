@@ -26,6 +26,7 @@ type roster struct {
 	routes    []route              // by name
 	can       cluster.Can
 	warnings  []string
+	place     place // from where ReplicaSets can be watched
 }
 
 // enroll finds out who takes part. all are the workloads of the namespace of the

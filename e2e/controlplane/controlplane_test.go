@@ -206,7 +206,7 @@ func TestAuditCountsAClientsRequests(t *testing.T) {
 func TestAuditIsThereWithTheAnswer(t *testing.T) {
 	ns := shared.Namespace(t)
 	cfg := shared.Config()
-	cfg.UserAgent = "prompt/" + ns
+	cfg.UserAgent = "at-once/" + ns
 	client := clientOf(t, cfg)
 	for n := 1; n <= 200; n++ {
 		_, err := client.RbacV1().ClusterRoles().List(t.Context(), metav1.ListOptions{}) // a large answer

@@ -39,15 +39,15 @@ func (w *world) tool(proxy *controlplane.Proxy) *exec.Cmd {
 // process runs a command against a proxy, which kills it at a point, if that has
 // a kind. It reports the requests seen, a letter each, and whether the point was
 // reached.
-func (w *world) process(command func(*controlplane.Proxy) *exec.Cmd, p point) (requests string, reached bool) {
+func (w *world) process(command func(*controlplane.Proxy) *exec.Cmd, p point) (string, bool) {
 	w.t.Helper()
 	proxy := plane.Proxy(w.t)
 	cmd := command(proxy)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 
-	var mu sync.Mutex
-	writes := 0
+	var mu sync.Mutex // the proxy may still be at a request when the process is gone
+	requests, reached, writes := "", false, 0
 	kill := func(here bool) error {
 		if !here || reached {
 			return nil
@@ -81,11 +81,12 @@ func (w *world) process(command func(*controlplane.Proxy) *exec.Cmd, p point) (r
 	require.NoError(w.t, err)
 	err = cmd.Wait()
 	mu.Lock()
-	defer mu.Unlock()
-	if !reached {
+	seen, was := requests, reached
+	mu.Unlock()
+	if !was {
 		require.NoError(w.t, err, "%s", out.String())
 	}
-	return requests, reached
+	return seen, was
 }
 
 // end is what counts of the end: names, sequences, replicas, labels, outcomes,
