@@ -1,3 +1,5 @@
+// The golden of which package imports which.
+
 package cutover_test
 
 import (

@@ -1,3 +1,5 @@
+// The README's example, compiled, and the same on a simulated cluster.
+
 package cutover_test
 
 import (

@@ -1,3 +1,5 @@
+// What Decide and Diagnose say of States, one literal a case.
+
 package cleanup_test
 
 import (

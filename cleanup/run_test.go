@@ -1,3 +1,5 @@
+// Half-states on the simulated cluster, cleaned up under faults and by two at once.
+
 package cleanup_test
 
 import (

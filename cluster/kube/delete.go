@@ -1,3 +1,5 @@
+// Delete: one object, by UID and resourceVersion, and its pods after it.
+
 package kube
 
 import (
