@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 )
 
 // Named returns the revision with this name.
@@ -35,9 +36,14 @@ func (s State) Find(release string) (Revision, bool) {
 // Traffic returns the routes that count as traffic: all but previews, and those
 // that are fixed to every revision.
 func (s State) Traffic() []Route {
+	isTraffic := func(r Route) bool { return !r.Preview && !r.Fixed }
+	all := len(s.Routes)
+	if !slices.ContainsFunc(s.Routes, func(r Route) bool { return !isTraffic(r) }) {
+		return s.Routes[:all:all] // as nearly always: nothing to copy
+	}
 	var routes []Route
 	for _, r := range s.Routes {
-		if !r.Preview && !r.Fixed {
+		if isTraffic(r) {
 			routes = append(routes, r)
 		}
 	}
@@ -61,6 +67,38 @@ func (s State) ReliedOn(name string) int {
 		}
 	}
 	return least
+}
+
+// Lasting returns how many endpoints of the revision will still serve if nobody
+// writes any more: what ReliedOn counts, less what was told to leave traffic and
+// is there only because endpoints follow late.
+func (s State) Lasting(name string) int {
+	if s.Worker() {
+		return s.LastingOn(Route{Serving: map[string]int{name: s.working(name)}}, name)
+	}
+	least := -1
+	for _, route := range s.Traffic() {
+		if n := s.LastingOn(route, name); least < 0 || n < least {
+			least = n
+		}
+	}
+	return least
+}
+
+// LastingOn is Lasting on one route.
+func (s State) LastingOn(route Route, name string) int {
+	r, _ := s.Named(name)
+	n := route.Serving[name]
+	if _, named := route.Weights[name]; !named && route.Weights != nil {
+		return 0
+	}
+	switch {
+	case !s.Can.Enable && !s.Worker():
+		return n
+	case r.Enabled:
+		return max(0, min(n, max(r.Ready, n)-r.Unsettled)) // the unsettled ones are off already
+	}
+	return max(0, n-max(0, r.Pods-r.Unsettled)) // all but the unsettled ones are, and may be what is listed
 }
 
 // Exposed returns how many endpoints of the revision somebody may be using:

@@ -4,8 +4,8 @@
 package fake
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -23,11 +23,18 @@ func (c *Cluster) follow() {
 func (c *Cluster) step() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.settled {
+		return false
+	}
+	if c.evict() {
+		return true
+	}
 	for _, a := range c.apps {
-		if c.replicate(a) || c.boot(a) || c.reap(a) || c.list(a) {
+		if c.replicate(a) || c.place(a) || c.boot(a) || c.reap(a) || c.collect(a) || c.list(a) || c.proxy(a) {
 			return true
 		}
 	}
+	c.settled, c.nextAt = true, c.next()
 	return false
 }
 
@@ -36,7 +43,13 @@ func (c *Cluster) step() bool {
 func (c *Cluster) advance(until time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := c.next()
+	if !c.settled {
+		return true // somebody has written since
+	}
+	next := c.nextAt
+	for _, a := range c.actors {
+		next = earlier(next, a.at)
+	}
 	if next.IsZero() || next.After(until) {
 		if until.After(c.now) {
 			c.now = until
@@ -44,34 +57,67 @@ func (c *Cluster) advance(until time.Time) bool {
 		return false
 	}
 	c.now = next
+	c.settled = next.Before(c.nextAt) // nothing but an actor is due
 	return true
 }
 
-// next returns the earliest instant at which something is due; zero: nothing.
+// earlier returns the earlier of two instants, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// next returns the earliest instant to come at which a controller has something
+// to do; zero: none. What is due already waits for something else than time.
 func (c *Cluster) next() time.Time {
 	var next time.Time
-	due := func(t time.Time) {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
+	for i := range c.nodes {
+		next = c.sooner(next, c.nodes[i].evictAt)
 	}
 	for _, a := range c.apps {
 		for _, r := range a.revisions {
 			if len(r.coming) > 0 {
-				due(r.coming[0].at)
+				next = c.sooner(next, r.coming[0].at)
+			}
+			if r.extra > 0 {
+				next = c.sooner(next, r.extraAt)
+			}
+			for _, p := range r.pods {
+				next = c.turnOf(p, next)
 			}
 		}
-		for p := range a.pods() {
-			if !p.ready && !p.sick && !p.leaving {
-				due(p.readyAt)
-			}
-			if p.leaving && !p.gone {
-				due(p.goneAt)
-			}
-			for _, e := range p.ends {
-				due(e.turnAt)
-			}
+		for _, p := range a.orphans {
+			next = c.turnOf(p, next)
 		}
+	}
+	return next
+}
+
+// turnOf returns next, or when something is due about this pod if that is
+// sooner.
+func (c *Cluster) turnOf(p *pod, next time.Time) time.Time {
+	if p.crashed {
+		next = c.sooner(next, p.backAt)
+	}
+	if !p.ready && !p.sick && !p.leaving {
+		next = c.sooner(next, p.readyAt)
+	}
+	if p.leaving && !p.gone {
+		next = c.sooner(next, p.goneAt)
+	}
+	for i := range p.ends {
+		next = c.sooner(next, p.ends[i].turnAt)
+		next = c.sooner(next, p.ends[i].heldAt)
+	}
+	return next
+}
+
+// sooner returns at if that is to come, and before next.
+func (c *Cluster) sooner(next, at time.Time) time.Time {
+	if !at.IsZero() && at.After(c.now) && (next.IsZero() || at.Before(next)) {
+		return at
 	}
 	return next
 }
@@ -81,47 +127,69 @@ func (c *Cluster) due(t time.Time) bool { return !t.IsZero() && !t.After(c.now) 
 
 // replicate is the controller behind a revision: it sees what was put, late,
 // and makes as many pods as it has seen.
-func (c *Cluster) replicate(a *app) (changed bool) {
+func (c *Cluster) replicate(a *application) (changed bool) {
+	if a.frozen[Replication] {
+		return false
+	}
 	for _, r := range a.revisions {
 		for len(r.coming) > 0 && c.due(r.coming[0].at) {
 			r.template, r.coming = r.coming[0].birth, r.coming[1:]
 			changed = true
 		}
-		for n := r.live(); n < r.template.replicas; n++ {
-			r.pods = append(r.pods, c.born(a, r))
-			changed = true
-		}
-		for n := r.live(); n > r.template.replicas; n-- {
-			c.leave(r.dispensable())
-			changed = true
-		}
+		changed = c.scale(a, r) || changed
+	}
+	return changed
+}
+
+// scale makes the pods that are missing and takes those too many. Of a revision
+// that is being deleted it does neither.
+func (c *Cluster) scale(a *application, r *set) (changed bool) {
+	if r.deleting {
+		return false
+	}
+	if c.due(r.extraAt) {
+		r.extra, r.extraAt = 0, time.Time{}
+	}
+	n := r.live()
+	for ; n < r.template.replicas && a.admits(); n++ {
+		r.pods = append(r.pods, c.born(a, r))
+		changed = true
+	}
+	for ; n > r.template.replicas+r.extra; n-- {
+		c.leave(a, r.dispensable())
+		changed = true
 	}
 	return changed
 }
 
 // born makes a pod as the controller's template says.
-func (c *Cluster) born(a *app, r *revision) *pod {
+func (c *Cluster) born(a *application, r *set) *pod {
 	c.serial++
 	p := &pod{
-		name:    fmt.Sprintf("%s-%d", r.Name, c.serial),
+		name:    r.Name + "-" + strconv.Itoa(c.serial),
+		serial:  c.serial,
+		of:      r.Name,
 		enabled: r.template.enabled,
 		fence:   r.template.fence,
-		ends:    make([]endpoint, len(a.routes)),
 	}
-	if boot, ever := c.world.Ready(slices.Clone(r.Template)); ever {
-		p.readyAt = c.now.Add(max(boot, 0))
+	if p.ends = p.end[:]; len(a.routes) != len(p.end) {
+		p.ends = make([]endpoint, len(a.routes))
 	}
+	c.settle(p, r)
 	return p
 }
 
 // leave tells a pod to go.
-func (c *Cluster) leave(p *pod) {
-	p.leaving, p.goneAt = true, c.now.Add(c.world.Grace)
+func (c *Cluster) leave(a *application, p *pod) {
+	p.leaving, p.goneAt, p.stuck = true, c.now.Add(c.world.Grace), a.stuck
+	if p.node != nowhere {
+		c.nodes[p.node].live--
+	}
 }
 
 // dispensable returns the live pod that a controller takes first: one that is
 // not ready, else the youngest.
-func (r *revision) dispensable() *pod {
+func (r *set) dispensable() *pod {
 	var found *pod
 	for _, p := range r.pods {
 		if !p.leaving && (found == nil || !p.ready || found.ready) {
@@ -132,67 +200,129 @@ func (r *revision) dispensable() *pod {
 }
 
 // boot is what makes pods ready.
-func (c *Cluster) boot(a *app) (changed bool) {
-	for p := range a.pods() {
-		if !p.ready && !p.sick && !p.leaving && c.due(p.readyAt) {
-			p.ready, changed = true, true
+func (c *Cluster) boot(a *application) (changed bool) {
+	if a.frozen[Readiness] {
+		return false
+	}
+	for _, r := range a.revisions {
+		for _, p := range r.pods {
+			changed = c.wake(p) || changed
 		}
+	}
+	for _, p := range a.orphans {
+		changed = c.wake(p) || changed
 	}
 	return changed
 }
 
-// reap removes pods whose time to go has passed. One that an endpoint still
-// names is kept in mind until that is gone too.
-func (c *Cluster) reap(a *app) (changed bool) {
-	for p := range a.pods() {
-		if p.leaving && !p.gone && c.due(p.goneAt) {
-			p.gone, changed = true, true
+// wake makes one pod ready, if its time has come and nothing keeps it from it.
+func (c *Cluster) wake(p *pod) bool {
+	if p.crashed && c.due(p.backAt) {
+		p.crashed = false
+	}
+	if p.ready || p.leaving || !c.due(p.readyAt) || p.sick || p.crashed || c.lost(p) {
+		return false
+	}
+	p.ready = true
+	return true
+}
+
+// reap removes pods whose time to go has passed. One that an endpoint or a proxy
+// still names is kept in mind until that is gone too.
+func (c *Cluster) reap(a *application) (changed bool) {
+	for _, r := range a.revisions {
+		for _, p := range r.pods {
+			changed = c.end(a, p) || changed
 		}
 	}
-	forgotten := func(p *pod) bool {
-		return p.gone && !slices.ContainsFunc(p.ends, func(e endpoint) bool { return e.listed })
+	for _, p := range a.orphans {
+		changed = c.end(a, p) || changed
 	}
-	for _, r := range a.revisions {
-		r.pods = slices.DeleteFunc(r.pods, forgotten)
+	if a.gone > 0 {
+		for _, r := range a.revisions {
+			r.pods = a.remembered(r.pods)
+		}
+		a.orphans = a.remembered(a.orphans)
 	}
-	a.orphans = slices.DeleteFunc(a.orphans, forgotten)
+	return changed
+}
+
+// end lets one pod be gone, if its time has come and nothing keeps it.
+func (c *Cluster) end(a *application, p *pod) bool {
+	if !p.leaving || p.gone || p.stuck || !c.due(p.goneAt) || c.lost(p) {
+		return false
+	}
+	p.gone = true
+	a.gone++
+	return true
+}
+
+// remembered drops the pods that are gone and that nothing names any more.
+func (a *application) remembered(pods []*pod) []*pod {
+	return slices.DeleteFunc(pods, func(p *pod) bool {
+		for i := range p.ends {
+			if p.ends[i].listed || p.ends[i].held != 0 {
+				return false
+			}
+		}
+		if p.gone {
+			a.gone--
+		}
+		return p.gone
+	})
+}
+
+// collect tells the pods of deleted revisions to go.
+func (c *Cluster) collect(a *application) (changed bool) {
+	if a.frozen[Collection] {
+		return false
+	}
+	for _, p := range a.orphans {
+		if !p.leaving && !p.loose {
+			c.leave(a, p)
+			changed = true
+		}
+	}
 	return changed
 }
 
 // list is the endpoint controller: it notices at once what should be listed
 // and does it late.
-func (c *Cluster) list(a *app) (changed bool) {
+func (c *Cluster) list(a *application) (changed bool) {
+	if a.frozen[Endpoints] {
+		return false
+	}
 	for _, r := range a.revisions {
 		for _, p := range r.pods {
-			changed = c.turn(a, p, r.Name) || changed
+			changed = c.turn(a, p) || changed
 		}
 	}
 	for _, p := range a.orphans {
-		changed = c.turn(a, p, "") || changed
+		changed = c.turn(a, p) || changed
 	}
 	return changed
 }
 
 // turn brings the endpoints of one pod up to date.
-func (c *Cluster) turn(a *app, p *pod, revision string) (changed bool) {
+func (c *Cluster) turn(a *application, p *pod) (changed bool) {
 	for i := range p.ends {
 		e := &p.ends[i]
-		wanted := p.ready && !p.leaving && c.chosen(a.routes[i].Route, p, revision)
+		wanted := p.ready && !p.leaving && c.chosen(&a.routes[i].Route, p)
 		switch {
 		case e.listed == wanted:
 			e.turnAt = time.Time{}
 		case e.turnAt.IsZero() && c.world.EndpointLag > 0:
 			e.turnAt = c.now.Add(c.world.EndpointLag)
 		case e.turnAt.IsZero() || c.due(e.turnAt):
-			*e, changed = endpoint{listed: wanted}, true
+			e.listed, e.turnAt, changed = wanted, time.Time{}, true
 		}
 	}
 	return changed
 }
 
 // chosen reports whether the route chooses this pod, ready or not.
-func (c *Cluster) chosen(r cluster.Route, p *pod, revision string) bool {
-	if c.named() && !names(r, revision) {
+func (c *Cluster) chosen(r *cluster.Route, p *pod) bool {
+	if c.named() && !names(r, p.of) {
 		return false
 	}
 	return !c.labels() || p.enabled
@@ -200,25 +330,19 @@ func (c *Cluster) chosen(r cluster.Route, p *pod, revision string) bool {
 
 // names reports whether the route names the revision; without weights it
 // means all.
-func names(r cluster.Route, revision string) bool {
+func names(r *cluster.Route, revision string) bool {
 	_, ok := r.Weights[revision]
 	return ok || r.Weights == nil
 }
 
-// pods yields every pod of the app, by revision and age, orphans last.
-func (a *app) pods() func(yield func(*pod) bool) {
-	return func(yield func(*pod) bool) {
-		for _, r := range a.revisions {
-			for _, p := range r.pods {
-				if !yield(p) {
-					return
-				}
-			}
+// every calls do for every pod of the app, by revision and age, orphans last.
+func (a *application) every(do func(p *pod)) {
+	for _, r := range a.revisions {
+		for _, p := range r.pods {
+			do(p)
 		}
-		for _, p := range a.orphans {
-			if !yield(p) {
-				return
-			}
-		}
+	}
+	for _, p := range a.orphans {
+		do(p)
 	}
 }

@@ -12,15 +12,18 @@
 // and no chance: the same calls make the same world. Several goroutines may
 // call; then time passes for all of them when one sleeps.
 //
-// It keeps no faults. A fault is a decorator around a [cluster.Cluster].
+// A call that fails is a decorator's to make. What goes wrong behind the calls is
+// here: controllers that stand still, nodes that are lost, and people and other
+// programs who write what they like. None of it happens unless a method asks for
+// it, and [Cluster.Heal] ends it all.
 package fake
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -41,6 +44,8 @@ type World struct {
 	EndpointLag time.Duration // endpoints follow readiness, traffic and routes after this; 0: 200 ms
 	Grace       time.Duration // a pod that is told to go is gone after this; 0: 1 s
 	Batch       int           // how many pods one Put writes at most; 0: all
+	Nodes       int           // how many nodes the pods are spread over, each to the emptiest, of those the lowest; 0: 1, at most 64
+	ProxyLag    time.Duration // every node's proxy follows the endpoints after this; 0: at once, and nobody looks at what it holds
 
 	// Ready tells how long pods of a template boot, and whether they ever get
 	// ready. Nil: after Boot, always. It must be a function of its argument.
@@ -65,10 +70,8 @@ func (w World) withDefaults() World {
 	w.Boot = orElse(w.Boot, 2*time.Second)
 	w.EndpointLag = orElse(w.EndpointLag, 200*time.Millisecond)
 	w.Grace = orElse(w.Grace, time.Second)
-	if w.Ready == nil {
-		boot := w.Boot
-		w.Ready = func([]byte) (time.Duration, bool) { return boot, true }
-	}
+	w.ProxyLag = max(w.ProxyLag, 0)
+	w.Nodes = min(max(w.Nodes, 1), mostNodes)
 	if w.Changed == nil {
 		w.Changed = func() {}
 	}
@@ -89,11 +92,20 @@ type Cluster struct {
 
 	mu     sync.Mutex // held for one change at a time, never while Changed is called
 	now    time.Time
-	apps   []*app          // in the order of their first mention
+	ahead  time.Duration   // of the clock as looks show it, see SetClock
+	apps   []*application  // in the order of their first mention
 	serial int             // the last number given to a UID, a Version or a pod
 	used   map[string]bool // UIDs and Versions that came from outside, see From
-	seen   map[string]seen // what Observe saw last, by UID
 	writes []Write
+
+	settled bool      // no controller has anything to do at this instant
+	nextAt  time.Time // if settled: when one will; zero: never
+
+	nodes    []node
+	unplaced bool     // a pod waits for a node
+	proxied  bool     // what the proxies hold is kept, see held
+	actors   []*actor // by when they were registered
+	figures  []int    // room for those of one revision, see watched
 }
 
 var _ cluster.Cluster = (*Cluster)(nil)
@@ -101,26 +113,40 @@ var _ cluster.Cluster = (*Cluster)(nil)
 // New returns a cluster in which nothing has been deployed.
 func New(w World) *Cluster {
 	w = w.withDefaults()
-	return &Cluster{world: w, now: w.Start, used: map[string]bool{}, seen: map[string]seen{}}
+	return &Cluster{world: w, now: w.Start, nodes: make([]node, w.Nodes), proxied: w.ProxyLag > 0}
 }
 
-// An app is all there is of one.
-type app struct {
+// An application is all there is of one app.
+type application struct {
 	name      string
-	revisions []*revision // in the order of their creation
+	revisions []*set // in the order of their creation
 	routes    []*route
-	orphans   []*pod // terminating pods of deleted revisions
+	orphans   []*pod // pods of deleted revisions, and those that nobody owns
 	strays    int
 	warnings  []string
+	gone      int // pods that are gone and yet remembered
+
+	frozen  [controllers]bool // controllers that stand still
+	limited bool              // no pod is made while quota exist
+	quota   int
+	stuck   bool // pods that are told to go now do not
+	budget  int  // ready pods that a drained node must leave
 }
 
-// A revision is the stored object, what its controller has seen of it, and its
-// pods.
-type revision struct {
+// A set is a revision: the stored object, what its controller has seen of it,
+// and its pods.
+type set struct {
 	cluster.Revision        // the fields that are stored; those found are made by a look
 	template         birth  // what the controller works by
 	coming           []late // what it has not seen yet, oldest first
 	pods             []*pod // by age, terminating ones too
+	seen             seen   // what Observe saw last
+
+	extra    int       // pods that the controller has made beyond those wanted
+	extraAt  time.Time // when it notices that
+	held     bool      // a finalizer keeps the object
+	deleting bool      // it would be gone, if it were not held
+	reported int       // Ready, as the status said when it was frozen
 }
 
 // A birth is how many pods a controller wants and what they are born with.
@@ -136,29 +162,50 @@ type late struct {
 	at time.Time
 }
 
+// last returns what is stored of the birth: what the controller will have seen
+// in the end.
+func (r *set) last() birth {
+	if n := len(r.coming); n > 0 {
+		return r.coming[n-1].birth
+	}
+	return r.template
+}
+
 // A pod runs a revision.
 type pod struct {
 	name    string
-	enabled bool // where traffic is moved by Enabled: its own label
+	serial  int    // pods that are born later have higher ones
+	of      string // the revision that it was born for, by which routes choose it
+	enabled bool   // where traffic is moved by Enabled: its own label
 	fence   string
-	readyAt time.Time  // zero: never
-	ready   bool       // it says so itself; endpoints follow
-	sick    bool       // kept from being ready, see SetReady
-	leaving bool       // terminating
-	goneAt  time.Time  // if leaving
-	gone    bool       // no more there, though endpoints may not have noticed
-	ends    []endpoint // by route
+	readyAt time.Time   // zero: never
+	ready   bool        // it says so itself; endpoints follow
+	sick    bool        // kept from being ready, see SetReady
+	leaving bool        // terminating
+	goneAt  time.Time   // if leaving
+	gone    bool        // no more there, though endpoints may not have noticed
+	ends    []endpoint  // by route
+	end     [1]endpoint // room for one of them
+
+	node    int       // where it runs; nowhere: it waits for a node
+	crashed bool      // not ready until backAt
+	backAt  time.Time // if crashed; zero: never
+	stuck   bool      // leaving, and kept from it
+	loose   bool      // nobody owns it, and nobody makes it go
 }
 
 // An endpoint is what one route knows of one pod.
 type endpoint struct {
 	listed bool
 	turnAt time.Time // when listed turns; zero: it is as it should be
+	held   nodeSet   // whose proxies hold it, if that is kept
+	heldAt time.Time // when held follows listed; zero: it has
 }
 
 // A route is the stored object.
 type route struct {
 	cluster.Route
+	met nodeSet // whose proxies ever held an endpoint of it
 }
 
 // Now returns the simulated time.
@@ -169,7 +216,7 @@ func (c *Cluster) Now() time.Time {
 }
 
 // at is the time as objects and looks carry it: in steps of a second.
-func (c *Cluster) at() time.Time { return c.now.Truncate(time.Second) }
+func (c *Cluster) at() time.Time { return c.now.Add(c.ahead).Truncate(time.Second) }
 
 // Sleep lets time pass, and everything happen that is due in it, in order. It
 // returns early only with the context's error.
@@ -180,14 +227,14 @@ func (c *Cluster) Sleep(ctx context.Context, d time.Duration) error {
 			return err
 		}
 		c.follow()
-		if !c.advance(until) {
+		if !c.act() && !c.advance(until) {
 			return nil
 		}
 	}
 }
 
 // app returns the app, which is made when it is first asked for.
-func (c *Cluster) app(name string) *app {
+func (c *Cluster) app(name string) *application {
 	for _, a := range c.apps {
 		if a.name == name {
 			return a
@@ -201,11 +248,11 @@ func (c *Cluster) app(name string) *app {
 }
 
 // newApp adds an app that has these routes.
-func (c *Cluster) newApp(name string, routes []cluster.Route) *app {
-	a := &app{name: name}
+func (c *Cluster) newApp(name string, routes []cluster.Route) *application {
+	a := &application{name: name}
 	for _, r := range routes {
 		r.Weights, r.Serving = maps.Clone(r.Weights), nil
-		a.routes = append(a.routes, &route{r})
+		a.routes = append(a.routes, &route{Route: r})
 	}
 	slices.SortStableFunc(a.routes, func(x, y *route) int { return cmp.Compare(x.Name, y.Name) })
 	c.apps = append(c.apps, a)
@@ -239,13 +286,13 @@ func (c *Cluster) named() bool { return c.world.Can.Select || c.world.Can.Weigh 
 func (c *Cluster) fresh(prefix string) string {
 	for {
 		c.serial++
-		if s := fmt.Sprintf("%s%d", prefix, c.serial); !c.used[s] {
+		if s := prefix + strconv.Itoa(c.serial); !c.used[s] {
 			return s
 		}
 	}
 }
 
-func (a *app) revision(name string) *revision {
+func (a *application) revision(name string) *set {
 	for _, r := range a.revisions {
 		if r.Name == name {
 			return r
@@ -254,7 +301,7 @@ func (a *app) revision(name string) *revision {
 	return nil
 }
 
-func (a *app) route(name string) *route {
+func (a *application) route(name string) *route {
 	for _, r := range a.routes {
 		if r.Name == name {
 			return r
@@ -264,10 +311,21 @@ func (a *app) route(name string) *route {
 }
 
 // live counts the pods that are not on their way out.
-func (r *revision) live() int {
+func (r *set) live() int {
 	n := 0
 	for _, p := range r.pods {
 		if !p.leaving {
+			n++
+		}
+	}
+	return n
+}
+
+// ready counts the live pods that are ready.
+func (r *set) ready() int {
+	n := 0
+	for _, p := range r.pods {
+		if p.ready && !p.leaving {
 			n++
 		}
 	}

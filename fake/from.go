@@ -16,6 +16,7 @@ import (
 func From(app string, s cluster.State, w World) *Cluster {
 	w.Start, w.Can, w.Worker = s.At, s.Can, len(s.Routes) == 0
 	c := New(w)
+	c.used = map[string]bool{}
 	for _, r := range s.Revisions {
 		c.used[r.UID], c.used[r.Version] = true, true
 	}
@@ -32,7 +33,10 @@ func From(app string, s cluster.State, w World) *Cluster {
 	for _, r := range s.Revisions {
 		stored := c.placed(a, s, r)
 		a.revisions = append(a.revisions, stored)
-		c.seen[stored.UID] = seen{serving: serving(c.look(app), r.Name), moved: r.Moved}
+	}
+	now := c.survey(a)
+	for i, r := range a.revisions {
+		r.seen.remember(c.watched(now, now.Revisions[i]), s.Revisions[i].Moved)
 	}
 	return c
 }
@@ -52,6 +56,9 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 	if r.Created.IsZero() {
 		r.Created = c.at()
 	}
+	if r.Raised.IsZero() {
+		r.Raised = r.Created
+	}
 	r.Pods, r.Ready, r.Unsettled, r.Behind = r.Replicas, r.Replicas, 0, false
 	s := cluster.State{}
 	for _, route := range a.routes {
@@ -60,7 +67,7 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 			route.Version = c.fresh("")
 		}
 		n := 0
-		if names(route.Route, r.Name) && (r.Enabled || !c.labels()) {
+		if names(&route.Route, r.Name) && (r.Enabled || !c.labels()) {
 			n = r.Ready
 		}
 		s.Routes = append(s.Routes, cluster.Route{Name: route.Name, Serving: map[string]int{r.Name: n}})
@@ -69,8 +76,8 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 }
 
 // placed makes a revision with pods such that a look shows r and s.Routes.
-func (c *Cluster) placed(a *app, s cluster.State, r cluster.Revision) *revision {
-	stored := &revision{Revision: r}
+func (c *Cluster) placed(a *application, s cluster.State, r cluster.Revision) *set {
+	stored := &set{Revision: r}
 	stored.Template = slices.Clone(r.Template)
 	if r.UID == "" {
 		stored.UID = c.fresh("uid-")
@@ -95,13 +102,13 @@ func (c *Cluster) placed(a *app, s cluster.State, r cluster.Revision) *revision 
 			p.ready, p.readyAt = true, c.now
 		}
 		if i >= live {
-			c.leave(p)
+			c.leave(a, p)
 		}
 		stored.pods = append(stored.pods, p)
 	}
 	c.unsettle(stored, live)
 	for i, route := range a.routes {
-		stored.serve(i, shown(s, route.Name).Serving[r.Name])
+		c.serve(stored, route, i, shown(s, route.Name).Serving[r.Name])
 	}
 	return stored
 }
@@ -117,7 +124,7 @@ func shown(s cluster.State, name string) cluster.Route {
 
 // unsettle makes the controller be behind, and pods be otherwise than Enabled
 // says, where the look showed that.
-func (c *Cluster) unsettle(r *revision, live int) {
+func (c *Cluster) unsettle(r *set, live int) {
 	was := r.template
 	if live > was.replicas {
 		was.replicas = live // told to shrink, not done yet
@@ -140,11 +147,16 @@ func (c *Cluster) unsettle(r *revision, live int) {
 	}
 }
 
-// serve lists n pods in the i-th route: ready ones, then terminating ones.
-func (r *revision) serve(i, n int) {
+// serve lists n pods in the i-th route: ready ones, then terminating ones. Every
+// proxy has followed.
+func (c *Cluster) serve(r *set, route *route, i, n int) {
 	for _, p := range r.pods {
 		if n > 0 && p.ready {
-			p.ends[i].listed = true
+			e := &p.ends[i]
+			e.listed = true
+			if c.proxied {
+				e.held, route.met = c.everywhere(), c.everywhere()
+			}
 			n--
 		}
 	}

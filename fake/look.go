@@ -20,11 +20,7 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.look(app)
-	for i := range s.Revisions {
-		c.remember(s, &s.Revisions[i])
-	}
-	return s, nil
+	return c.look(c.app(app), true), nil
 }
 
 // State returns what Observe would, seen by nobody: what Observe remembers for
@@ -32,11 +28,7 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 func (c *Cluster) State(app string) cluster.State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.look(app)
-	for i := range s.Revisions {
-		s.Revisions[i].Moved = c.moved(s, s.Revisions[i])
-	}
-	return s
+	return c.look(c.app(app), false)
 }
 
 // Forget makes the next Observe a first look, as by a process that was
@@ -44,157 +36,231 @@ func (c *Cluster) State(app string) cluster.State {
 func (c *Cluster) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.seen)
+	for _, a := range c.apps {
+		for _, r := range a.revisions {
+			r.seen = seen{}
+		}
+	}
 }
 
 // seen is what an observer remembers of a revision.
 type seen struct {
-	serving []int // by route
+	ever    bool
+	figures []int // see watched
 	moved   time.Time
 }
 
-// remember sets Moved, and what is needed to tell it the next time.
-func (c *Cluster) remember(s cluster.State, r *cluster.Revision) {
-	r.Moved = c.moved(s, *r)
-	c.seen[r.UID] = seen{serving: serving(s, r.Name), moved: r.Moved}
+// remember keeps what was seen.
+func (s *seen) remember(figures []int, moved time.Time) {
+	if !s.ever || !slices.Equal(s.figures, figures) {
+		s.figures = append(s.figures[:0], figures...)
+	}
+	s.ever, s.moved = true, moved
 }
 
-// moved tells when Serving was last seen to change, this look included.
-func (c *Cluster) moved(s cluster.State, r cluster.Revision) time.Time {
-	if last, ok := c.seen[r.UID]; ok && slices.Equal(last.serving, serving(s, r.Name)) {
-		return last.moved
+// since tells when the figures were last seen to change, this look included.
+func (s *seen) since(figures []int, now time.Time) time.Time {
+	if s.ever && slices.Equal(s.figures, figures) {
+		return s.moved
 	}
-	return s.At
+	return now
 }
 
-// serving is what an observer watches of a revision: its Serving by route, and
-// where none brings traffic, what works.
-func serving(s cluster.State, name string) []int {
-	var n []int
-	if s.Worker() {
-		n = append(n, s.ReliedOn(name))
+// watched is what an observer watches of a revision: its Serving by route, and
+// where none brings traffic, what works. The next call writes over it.
+func (c *Cluster) watched(s cluster.State, r cluster.Revision) []int {
+	c.figures = c.figures[:0]
+	worker := true
+	for i := range s.Routes {
+		worker = worker && (s.Routes[i].Preview || s.Routes[i].Fixed)
+		c.figures = append(c.figures, s.Routes[i].Serving[r.Name])
 	}
-	for _, r := range s.Routes {
-		n = append(n, r.Serving[name])
+	if worker {
+		working := 0
+		if r.Enabled {
+			working = r.Ready
+		}
+		c.figures = append(c.figures, working)
 	}
-	return n
+	return c.figures
 }
 
-// look makes a State of everything but Moved.
-func (c *Cluster) look(name string) cluster.State {
-	a := c.app(name)
+// look makes a State, and remembers it if an observer looks.
+func (c *Cluster) look(a *application, observed bool) cluster.State {
+	s := c.survey(a)
+	for i, r := range a.revisions {
+		figures := c.watched(s, s.Revisions[i])
+		s.Revisions[i].Moved = r.seen.since(figures, s.At)
+		if observed {
+			r.seen.remember(figures, s.Revisions[i].Moved)
+		}
+	}
+	if !slices.IsSortedFunc(s.Revisions, byPlace) {
+		slices.SortStableFunc(s.Revisions, byPlace)
+	}
+	return s
+}
+
+func byPlace(x, y cluster.Revision) int {
+	return cmp.Or(cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.Arm, y.Arm))
+}
+
+// survey makes a State of everything but Moved, with the revisions in the order
+// of their creation.
+func (c *Cluster) survey(a *application) cluster.State {
 	s := cluster.State{
 		At:       c.at(),
 		Strays:   a.strays + a.stray(),
 		Can:      c.world.Can,
 		Warnings: slices.Clone(a.warnings),
 	}
-	for _, r := range a.revisions {
-		s.Revisions = append(s.Revisions, c.found(a, r))
+	if n := len(a.revisions); n > 0 {
+		s.Revisions = make([]cluster.Revision, n)
+	}
+	for i, r := range a.revisions {
+		c.find(a, r, &s.Revisions[i])
+	}
+	if n := len(a.routes); n > 0 {
+		s.Routes = make([]cluster.Route, n)
 	}
 	for i, r := range a.routes {
-		found := r.Route
-		found.Weights = maps.Clone(r.Weights)
-		found.Serving = a.serving(i)
-		s.Routes = append(s.Routes, found)
+		s.Routes[i] = r.Route
+		s.Routes[i].Weights = c.weights(a, r)
+		s.Routes[i].Serving = a.serving(i, s.Revisions)
 	}
-	slices.SortStableFunc(s.Revisions, func(x, y cluster.Revision) int {
-		return cmp.Or(cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.Arm, y.Arm))
-	})
+	a.cloneTemplates(s.Revisions)
 	return s
 }
 
-// found makes of a stored revision and its pods what a look shows.
-func (c *Cluster) found(a *app, r *revision) cluster.Revision {
-	f := r.Revision
-	f.Template = slices.Clone(r.Template)
-	f.Enabled = c.enabled(a, r)
-	f.Pods = r.existing() + max(0, r.most()-r.live())
-	f.Ready = r.ready()
-	f.Unsettled, f.Behind = 0, len(r.coming) > 0
-	if c.labels() {
-		f.Unsettled = r.unlike(func(p *pod) bool { return p.enabled != r.Enabled })
-		if f.Behind || r.unlike(func(p *pod) bool { return p.fence != r.Fence }) > 0 {
-			f.Fence = ""
+// cloneTemplates gives a State templates of its own, all in one piece of memory.
+func (a *application) cloneTemplates(revisions []cluster.Revision) {
+	size := 0
+	for _, r := range a.revisions {
+		size += len(r.Template)
+	}
+	all := make([]byte, 0, size)
+	for i, r := range a.revisions {
+		if r.Template != nil {
+			from := len(all)
+			all = append(all, r.Template...)
+			revisions[i].Template = all[from:len(all):len(all)]
 		}
 	}
-	return f
+}
+
+// find makes of a stored revision and its pods what a look shows.
+func (c *Cluster) find(a *application, r *set, f *cluster.Revision) {
+	labels := c.labels()
+	*f = r.Revision
+	f.Enabled = c.enabled(a, r)
+	f.Pods, f.Ready, f.Unsettled = 0, 0, 0
+	f.Behind = len(r.coming) > 0 || a.frozen[Status]
+	live, unfenced := 0, labels && (f.Behind || r.template.fence != r.Fence)
+	for _, p := range r.pods {
+		if !p.gone {
+			f.Pods++
+		}
+		if p.leaving {
+			continue
+		}
+		live++
+		if p.ready {
+			f.Ready++
+		}
+		if labels && p.enabled != r.Enabled {
+			f.Unsettled++
+		}
+		unfenced = unfenced || labels && p.fence != r.Fence
+	}
+	f.Pods += max(0, r.most()-live)
+	if unfenced {
+		f.Fence = ""
+	}
+	if a.frozen[Status] {
+		f.Ready = r.reported
+		f.Pods = max(f.Pods, f.Ready)
+	}
 }
 
 // enabled is wanted where pods carry it, found in the routes elsewhere.
-func (c *Cluster) enabled(a *app, r *revision) bool {
+func (c *Cluster) enabled(a *application, r *set) bool {
 	if c.labels() {
 		return r.Enabled
 	}
-	return slices.ContainsFunc(a.routes, func(route *route) bool {
-		return !route.Preview && names(route.Route, r.Name)
-	})
-}
-
-// existing counts the pods that are there, terminating ones too.
-func (r *revision) existing() int {
-	n := 0
-	for _, p := range r.pods {
-		if !p.gone {
-			n++
+	for _, route := range a.routes {
+		if !route.Preview && names(&route.Route, r.Name) {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
-func (r *revision) ready() int {
-	n := 0
-	for _, p := range r.pods {
-		if p.ready && !p.leaving {
-			n++
-		}
+// most returns how many pods there may be before the controller has seen all: one
+// at least, for a look cannot tell what it still goes by. Of a revision that is
+// being deleted it makes none.
+func (r *set) most() int {
+	if r.deleting {
+		return 0
 	}
-	return n
-}
-
-// most returns how many pods there may be before the controller has seen all.
-func (r *revision) most() int {
 	most := r.template.replicas
-	for _, l := range r.coming {
-		most = max(most, l.replicas)
+	for i := range r.coming {
+		most = max(most, r.coming[i].replicas, 1)
 	}
 	return most
 }
 
-// unlike counts the live pods that are not as they should be.
-func (r *revision) unlike(wrong func(*pod) bool) int {
+// serving counts what is listed in the i-th route, by revision: pods that this
+// look shows ready.
+func (a *application) serving(i int, shown []cluster.Revision) map[string]int {
+	n := map[string]int{}
+	for k, r := range a.revisions {
+		serves := 0
+		for _, p := range r.pods {
+			if p.ends[i].listed && p.ready && !p.leaving {
+				serves++
+			}
+		}
+		if serves = min(serves, shown[k].Ready); serves > 0 {
+			n[r.Name] = serves
+		}
+	}
+	return n
+}
+
+// stray counts what a traffic route still lists and no look shows as a
+// revision's: pods of nobody, and pods that are gone.
+func (a *application) stray() int {
 	n := 0
-	for _, p := range r.pods {
-		if !p.leaving && wrong(p) {
+	for _, r := range a.revisions {
+		for _, p := range r.pods {
+			if p.gone && a.inTraffic(p) {
+				n++
+			}
+		}
+	}
+	for _, p := range a.orphans {
+		if (p.ready || p.leaving) && a.inTraffic(p) {
 			n++
 		}
 	}
 	return n
 }
 
-// serving counts what is listed in the i-th route, by revision.
-func (a *app) serving(i int) map[string]int {
-	n := map[string]int{}
-	for _, r := range a.revisions {
-		for _, p := range r.pods {
-			if p.ends[i].listed && p.ready && !p.leaving {
-				n[r.Name]++
-			}
+func (a *application) inTraffic(p *pod) bool {
+	for i := range p.ends {
+		if p.ends[i].listed && !a.routes[i].Preview && !a.routes[i].Fixed {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
-// stray counts orphans that a traffic route still lists.
-func (a *app) stray() int {
-	n := 0
-	for _, p := range a.orphans {
-		for i, e := range p.ends {
-			if e.listed && !a.routes[i].Preview {
-				n++
-				break
-			}
-		}
+// weights returns what a route says of the revisions that there are. A selector
+// selects nothing of one that is gone, though it may have its name.
+func (c *Cluster) weights(a *application, r *route) map[string]int {
+	weights := maps.Clone(r.Weights)
+	if !c.world.Can.Weigh {
+		maps.DeleteFunc(weights, func(name string, _ int) bool { return a.revision(name) == nil })
 	}
-	return n
+	return weights
 }

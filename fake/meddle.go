@@ -9,7 +9,7 @@ package fake
 func (c *Cluster) KillPod(app, revision string) bool {
 	killed := c.meddle(app, revision, func(live []*pod) bool {
 		if len(live) > 0 {
-			c.leave(live[0])
+			c.leave(c.app(app), live[0])
 		}
 		return len(live) > 0
 	})

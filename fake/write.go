@@ -38,6 +38,9 @@ func (c *Cluster) wrote(app, verb, kind, object string) {
 
 // committed tells of a write, and lets what is due at once follow it.
 func (c *Cluster) committed() {
+	c.mu.Lock()
+	c.settled = false
+	c.mu.Unlock()
 	c.world.Changed()
 	c.follow()
 }
@@ -86,11 +89,14 @@ func (c *Cluster) putObject(app string, r cluster.Revision) (wrote bool, err err
 	if err := compare(stored, r); err != nil {
 		return false, err
 	}
+	if stored.deleting {
+		return false, fmt.Errorf("somebody has deleted it: %w", cluster.ErrRefused)
+	}
 	return c.update(a, stored, r), nil
 }
 
 // compare returns an error unless r names the stored revision and its version.
-func compare(stored *revision, r cluster.Revision) error {
+func compare(stored *set, r cluster.Revision) error {
 	switch {
 	case stored == nil:
 		return fmt.Errorf("it is gone: %w", cluster.ErrConflict)
@@ -103,25 +109,26 @@ func compare(stored *revision, r cluster.Revision) error {
 }
 
 // create stores a new revision. Its controller has yet to see it.
-func (c *Cluster) create(a *app, r cluster.Revision) {
-	stored := &revision{Revision: cluster.Revision{
+func (c *Cluster) create(a *application, r cluster.Revision) {
+	stored := &set{Revision: cluster.Revision{
 		Name: r.Name, Release: r.Release, Arm: r.Arm, Seq: r.Seq, Template: slices.Clone(r.Template),
 		Created: c.at(), UID: c.fresh("uid-"),
 	}}
 	a.revisions = append(a.revisions, stored)
-	c.store(stored, r)
+	c.store(stored, r, r.Fence)
+	stored.Raised = stored.Created
 	c.wrote(a.name, "create", "revision", r.Name)
 }
 
 // update stores what differs, if anything does.
-func (c *Cluster) update(a *app, stored *revision, r cluster.Revision) bool {
-	was := stored.Revision
+func (c *Cluster) update(a *application, stored *set, r cluster.Revision) bool {
+	was, fence := stored.Revision, r.Fence
 	r = c.wanted(was, r)
 	if was.Replicas == r.Replicas && was.Enabled == r.Enabled && was.Outcome == r.Outcome &&
 		was.Note == r.Note && was.Fence == r.Fence {
 		return false
 	}
-	c.store(stored, r)
+	c.store(stored, r, fence)
 	c.wrote(a.name, "update", "revision", r.Name)
 	return true
 }
@@ -141,8 +148,9 @@ func (c *Cluster) wanted(stored, r cluster.Revision) cluster.Revision {
 }
 
 // store writes the wanted fields and the times that go with them, and puts
-// what pods are born from on its way to the controller.
-func (c *Cluster) store(stored *revision, r cluster.Revision) {
+// what pods are born from on its way to the controller. An empty fence leaves
+// that of pods.
+func (c *Cluster) store(stored *set, r cluster.Revision, fence string) {
 	enabled := r.Enabled && c.labels()
 	if r.Replicas > stored.Replicas {
 		stored.Raised = c.at()
@@ -155,19 +163,24 @@ func (c *Cluster) store(stored *revision, r cluster.Revision) {
 	stored.Version = c.fresh("")
 
 	b := birth{replicas: r.Replicas, enabled: enabled}
-	if c.labels() {
-		b.fence = r.Fence
+	if b.fence = fence; fence == "" {
+		b.fence = stored.last().fence
 	}
-	last := stored.template
-	if n := len(stored.coming); n > 0 {
-		last = stored.coming[n-1].birth
+	if !c.labels() {
+		b.fence = ""
 	}
-	if last != b {
+	c.send(stored, b)
+}
+
+// send puts what pods are born from on its way to the controller, if it differs.
+func (c *Cluster) send(stored *set, b birth) {
+	if stored.last() != b {
 		stored.coming = append(stored.coming, late{b, c.now.Add(c.world.Lag)})
 	}
 }
 
-// unlike returns the pods that Put is to write, at most a batch of them.
+// unlike returns the pods that Put is to write, at most a batch of them: those
+// with the wrong traffic first, then those with another fence.
 func (c *Cluster) unlike(app string, r cluster.Revision) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,11 +188,19 @@ func (c *Cluster) unlike(app string, r cluster.Revision) []string {
 	if stored == nil || !c.labels() {
 		return nil
 	}
-	var names []string
+	var turned, others []string
 	for _, p := range stored.pods {
-		if p.differs(r) && (c.world.Batch <= 0 || len(names) < c.world.Batch) {
-			names = append(names, p.name)
+		switch {
+		case !p.differs(r):
+		case p.enabled != r.Enabled:
+			turned = append(turned, p.name)
+		default:
+			others = append(others, p.name)
 		}
+	}
+	names := append(turned, others...)
+	if c.world.Batch > 0 {
+		names = names[:min(len(names), c.world.Batch)]
 	}
 	return names
 }
@@ -193,7 +214,11 @@ func (p *pod) differs(r cluster.Revision) bool {
 func (c *Cluster) putPod(app, name string, r cluster.Revision) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for p := range c.app(app).pods() {
+	stored := c.app(app).revision(r.Name)
+	if stored == nil {
+		return false
+	}
+	for _, p := range stored.pods {
 		if p.name == name && p.differs(r) {
 			p.enabled = r.Enabled
 			if r.Fence != "" {
@@ -290,14 +315,31 @@ func (c *Cluster) remove(app string, r cluster.Revision) (wrote bool, err error)
 	if err := compare(stored, r); err != nil {
 		return false, err
 	}
-	for _, p := range stored.pods {
-		if !p.leaving {
-			c.leave(p)
-		}
+	if !c.drop(a, stored) {
+		return false, nil
 	}
-	a.orphans = append(a.orphans, stored.pods...)
-	a.revisions = slices.DeleteFunc(a.revisions, func(r *revision) bool { return r == stored })
-	delete(c.seen, stored.UID)
 	c.wrote(app, "delete", "revision", r.Name)
 	return true, nil
+}
+
+// drop deletes the object, or marks it if it is held, and reports whether that
+// changed anything. A mark is a change that the controller has yet to see.
+func (c *Cluster) drop(a *application, r *set) bool {
+	switch {
+	case !r.held:
+		c.erase(a, r)
+	case r.deleting:
+		return false
+	default:
+		r.deleting, r.Version = true, c.fresh("")
+		r.coming = append(r.coming, late{r.last(), c.now.Add(c.world.Lag)})
+	}
+	return true
+}
+
+// erase removes the object; its pods are collected.
+func (c *Cluster) erase(a *application, r *set) {
+	a.orphans = append(a.orphans, r.pods...)
+	a.revisions = slices.DeleteFunc(a.revisions, func(other *set) bool { return other == r })
+	c.collect(a)
 }
