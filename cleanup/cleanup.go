@@ -83,7 +83,9 @@ func (d Decision) String() string {
 // after it was taken out of traffic. If none may be kept, all are.
 func Decide(s cluster.State, p Policy) []Decision {
 	kept, why := choose(s, p)
-	if under := underway(s); under != "" && !p.RunFailed {
+	under := underway(s)
+	stays := under != "" && !p.RunFailed
+	if stays {
 		kept, why = nil, under+" may be under way: say that its run failed, and what is not needed goes"
 	}
 	decisions := make([]Decision, 0, len(s.Revisions))
@@ -92,7 +94,7 @@ func Decide(s cluster.State, p Policy) []Decision {
 		switch {
 		case kept != nil:
 			d.Verb, d.Why = about(s, p, *kept, r)
-		case p.NoFloor && s.Serving() == 0 && s.Strays == 0 && s.Dark(r) && mayGo(p, r, cluster.Revision{}):
+		case p.NoFloor && !stays && s.Serving() == 0 && s.Strays == 0 && s.Dark(r) && mayGo(p, r, cluster.Revision{}):
 			d.Verb, d.Why = Delete, "nothing serves, which was accepted by name, and it is dark"
 		}
 		decisions = append(decisions, d)
@@ -118,7 +120,7 @@ func floor(s cluster.State, p Policy) int {
 	}
 	most := 0
 	for _, r := range s.Revisions {
-		most = max(most, s.ReliedOn(r.Name))
+		most = max(most, s.Lasting(r.Name))
 	}
 	return max(1, (most*9+9)/10) // 90 %, rounded up
 }
@@ -132,7 +134,7 @@ func choose(s cluster.State, p Policy) (*cluster.Revision, string) {
 	for i := len(s.Revisions) - 1; i >= 0; i-- {
 		r := &s.Revisions[i]
 		candidate := r.Arm == "" && r.Outcome.Result != cluster.Failed && (p.Keep == "" || p.Keep == r.Name)
-		if candidate && s.ReliedOn(r.Name) >= least && s.HasTraffic(r.Name) {
+		if candidate && s.Lasting(r.Name) >= least && s.HasTraffic(r.Name) {
 			return r, ""
 		}
 	}

@@ -49,12 +49,18 @@ func (c Strategy) drain() time.Duration {
 }
 
 // outSince returns since when a dark revision may have been out of traffic: a
-// writer has said so, or this run has seen it happen.
+// writer has said so, on it or on a route, or this run has seen it happen.
 func outSince(in strategy.Input, r cluster.Revision) time.Time {
-	if r.Moved.After(in.Watched) && r.Moved.After(r.Since) {
+	since := r.Since
+	for _, route := range in.State.Traffic() {
+		if route.Since.After(since) {
+			since = route.Since
+		}
+	}
+	if r.Moved.After(in.Watched) && r.Moved.After(since) {
 		return r.Moved
 	}
-	return r.Since
+	return since
 }
 
 // Next implements strategy.Strategy: first what is kept gets the traffic of all
@@ -83,14 +89,31 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 				return strategy.Delete{Revision: d.Revision, Why: d.Why + "; " + d.Evidence}
 			}
 			if step := strategy.TakeOff(in, d.Revision, *kept, d.Why+"; "+d.Evidence); step != nil {
-				return step
+				return within(in, d.Revision, step)
 			}
 		}
 	}
 	for _, d := range decisions {
 		if d.Verb == Keep && kept != nil && d.Revision.Name != kept.Name && d.Revision.Behind {
-			return strategy.Wait{Why: fmt.Sprintf("%s: %s", d.Revision.Name, d.Why)}
+			return within(in, d.Revision, strategy.Wait{Why: fmt.Sprintf("%s: %s", d.Revision.Name, d.Why)})
 		}
 	}
 	return strategy.Done{}
+}
+
+// patience is how long a cleanup waits for the cluster to follow a write.
+const patience = 10 * time.Minute
+
+// within bounds a wait for the cluster, counted from when a writer last changed
+// what the revision is to have, or from when this run began to look.
+func within(in strategy.Input, r cluster.Revision, step strategy.Step) strategy.Step {
+	since := in.Watched
+	if r.Since.After(since) {
+		since = r.Since
+	}
+	wait, waits := step.(strategy.Wait)
+	if !waits || !in.Held(since, patience) {
+		return step
+	}
+	return strategy.Abort{Kind: strategy.Unsafe, Why: fmt.Sprintf("%s, after %v", wait.Why, patience)}
 }

@@ -164,7 +164,9 @@ func (m bySelector) clearThird(in Input, route cluster.Route, r cluster.Revision
 		if _, selected := route.Weights[third.Name]; selected || third.Name == r.Name || third.Pods == 0 {
 			continue
 		}
-		switch {
+		switch n := in.State.Exposed(third.Name); {
+		case n > 0: // somebody has moved a route, and its endpoints have yet to follow
+			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, third.Name)}
 		case third.Replicas > 0 && !in.Held(third.Moved, m.drain):
 			return Wait{Why: third.Name + " drains", Until: in.Until(third.Moved, m.drain)}
 		case third.Replicas > 0:

@@ -11,6 +11,7 @@
 package strategy
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -61,9 +62,36 @@ func (f *fence) doubt(object string, s cluster.State) {
 // firstLook doubts every traffic object, if what it shows is not the end of a
 // run: whoever began it may have died a moment ago.
 func (f *fence) firstLook(s cluster.State) {
-	if !unfinished(s) {
-		return
+	if unfinished(s) {
+		f.doubtAll(s)
 	}
+}
+
+// nextLook doubts every traffic object, too, if somebody else has decided
+// something or moved traffic since the last look: what they have planned by then
+// may still be under way. The objects that this run has written are its own.
+func (f *fence) nextLook(before, s cluster.State, wrote string) {
+	for _, r := range s.Revisions {
+		was, known := before.Named(r.Name)
+		_, doubted := f.doubtful[r.Name]
+		changed := was.Enabled != r.Enabled && s.Can.Enable || was.Outcome != r.Outcome
+		if known && changed && was.UID == r.UID && r.Name != wrote && !doubted {
+			f.doubtAll(s)
+			return
+		}
+	}
+	for i, route := range s.Routes {
+		_, doubted := f.doubtful[route.Name]
+		if i < len(before.Routes) && before.Routes[i].Name == route.Name && route.Name != wrote && !doubted &&
+			!maps.Equal(before.Routes[i].Weights, route.Weights) {
+			f.doubtAll(s)
+			return
+		}
+	}
+}
+
+// doubtAll doubts every object that has to do with traffic.
+func (f *fence) doubtAll(s cluster.State) {
 	for _, r := range s.Revisions {
 		if s.Can.Enable && (r.Pods > 0 || r.Replicas > 0) {
 			f.doubt(r.Name, s)

@@ -51,6 +51,9 @@ func (k Retention) retain(in Input, live cluster.Revision, drain time.Duration) 
 	done := Done{}
 	for _, c := range k.chores(in, live, drain) {
 		if !in.State.At.Before(c.due) {
+			if gone, deletes := c.step.(Delete); deletes && gone.Revision.Behind {
+				return behind(gone.Revision) // only what is known to be dark is deleted
+			}
 			return c.step
 		}
 		if done.Due.IsZero() || c.due.Before(done.Due) {

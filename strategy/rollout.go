@@ -226,7 +226,31 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 		}
 		return scale(bad, 0, "it was given up")
 	}
+	if step := ro.leftovers(in, back, bad); step != nil {
+		return step
+	}
 	return Abort{Failed, bad.Outcome.Why}
+}
+
+// leftovers gives up what runs that died have left below the revision that was
+// given up: it was superseded by that one, and nobody else will. What is newer
+// than the revision that was gone back to loses its replicas, too.
+func (ro rollout) leftovers(in Input, back, bad cluster.Revision) Step {
+	for _, r := range in.State.Revisions {
+		if r.Release == "" || r.Arm != "" || r.Seq >= bad.Seq || lit(in.State, r) {
+			continue
+		}
+		switch {
+		case r.Outcome.Result == cluster.Undecided:
+			return fail(r, "superseded by "+bad.Name)
+		case r.Outcome.Result != cluster.Failed || r.Replicas == 0 || r.Seq <= back.Seq:
+		case !in.Held(r.Moved, ro.drain):
+			return Wait{Why: r.Name + " drains", Until: in.Until(r.Moved, ro.drain)}
+		default:
+			return scale(r, 0, "it was given up")
+		}
+	}
+	return nil
 }
 
 // oneServes reports whether one revision has all the traffic, and all of its own.
@@ -235,7 +259,7 @@ func oneServes(s cluster.State) bool {
 	for _, r := range s.Revisions {
 		if lit(s, r) {
 			n++
-			if s.ReliedOn(r.Name) < r.Replicas || s.ReliedOn(r.Name) == 0 {
+			if s.Lasting(r.Name) < r.Replicas || s.Lasting(r.Name) == 0 {
 				return false
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/health"
+	"github.com/cutover-dev/cutover/internal/digest"
 	"github.com/cutover-dev/cutover/internal/guard"
 )
 
@@ -60,6 +61,20 @@ type Event struct {
 	Input Input // zero if the look failed
 	Step  Step  // nil if the look failed
 	Err   error // why the look, the step or the gate failed; nil before the step is taken
+
+	run *run
+}
+
+// Memory returns a digest of what the run remembers now beside what is in the
+// cluster. Two runs with the same memory go on alike where the world is the
+// same, too; that is for tools that explore many.
+func (e Event) Memory() uint64 {
+	if e.run == nil {
+		return 0
+	}
+	r := e.run
+	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.checked, r.uid,
+		r.settled, r.sent, r.wrote, r.answers)
 }
 
 // String returns one line: the step, and the error if there is one.
@@ -129,6 +144,7 @@ type run struct {
 	uid     string         // of the run's own revision, once it was seen
 	settled bool           // the target was seen good and alone, and the run stays
 	sent    string         // the last write
+	wrote   string         // the object of a write since the last look
 	answers map[string]int // how often the same write was answered with nil
 }
 
@@ -212,12 +228,13 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 		r.settled = true
 		step = Wait{Why: s.What, Until: s.Due}
 	case Abort:
-		if s.Kind == Superseded && r.settled {
+		if s.Kind == Superseded && r.settled && !r.gone(in.State) {
 			return &Done{}, nil // it was good, and what was still due is the newer one's now
 		}
 		return nil, r.abort(s.Kind, s.Why, nil)
 	}
 	object, err := r.take(ctx, in, step)
+	r.wrote = object
 	if err != nil {
 		r.trace(in, step, err)
 		return nil, r.failed(ctx, err, object)
@@ -234,7 +251,7 @@ func (r *run) plan(in Input) Step {
 	if mine, found, _ := place(in); found && r.uid == "" {
 		r.uid = mine.UID
 	}
-	if r.uid != "" && !slices.ContainsFunc(in.State.Revisions, func(rev cluster.Revision) bool { return rev.UID == r.uid }) {
+	if r.gone(in.State) {
 		return Abort{Superseded, "somebody has deleted its revision"}
 	}
 	step := r.strategy.Next(in)
@@ -246,6 +263,12 @@ func (r *run) plan(in Input) Step {
 		return Abort{Unsafe, fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", what, n)}
 	}
 	return step
+}
+
+// gone reports whether somebody has deleted the run's own revision; what has its
+// name now is another one.
+func (r *run) gone(s cluster.State) bool {
+	return r.uid != "" && !slices.ContainsFunc(s.Revisions, func(rev cluster.Revision) bool { return rev.UID == r.uid })
 }
 
 // look takes a look that is young enough to act on.
@@ -269,7 +292,10 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	}
 	if first {
 		r.fence.firstLook(state)
+	} else {
+		r.fence.nextLook(r.state, state, r.wrote)
 	}
+	r.wrote = ""
 	r.state, r.began, r.next = state, began, r.Clock.Now()
 	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew}
 	r.checked = Checked{}
@@ -334,7 +360,7 @@ func (r *run) check(ctx context.Context, in Input, s Check) {
 
 func (r *run) trace(in Input, step Step, err error) {
 	if r.Trace != nil {
-		r.Trace(Event{App: r.app, Turn: r.turns, Input: in, Step: step, Err: err})
+		r.Trace(Event{App: r.app, Turn: r.turns, Input: in, Step: step, Err: err, run: r})
 	}
 }
 

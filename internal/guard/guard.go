@@ -201,7 +201,7 @@ func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why st
 	for _, r := range routes {
 		now, before, then := 0, 0, 0
 		for _, found := range g.state.Revisions {
-			now += g.worst(found, found.Pods, r)
+			now += r.Serving[found.Name]
 			before += g.worst(found, found.Replicas, r)
 			switch {
 			case route != nil && route.Name == r.Name:
@@ -219,13 +219,14 @@ func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why st
 	return "", ""
 }
 
-// worst is how many of a revision's endpoints on a route remain if the cluster
-// removes, of the pods above the wanted replicas, ready ones first.
+// worst is how many of a revision's endpoints on a route remain if nobody writes
+// any more and the cluster removes, of the pods above the wanted replicas, ready
+// ones first.
 func (g *Guard) worst(found cluster.Revision, replicas int, r cluster.Route) int {
 	if r.Weights != nil && g.state.Can.Weigh && r.Weights[found.Name] == 0 {
 		return 0
 	}
-	return max(0, r.Serving[found.Name]-max(0, found.Pods-replicas))
+	return max(0, g.state.LastingOn(r, found.Name)-max(0, found.Pods-replicas))
 }
 
 // routed is how many endpoints a revision has on a route once that is as

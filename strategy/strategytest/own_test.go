@@ -1,0 +1,70 @@
+// The strategies of this project, proved.
+
+package strategytest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/cutover-dev/cutover/cleanup"
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
+	"github.com/cutover-dev/cutover/strategy"
+	"github.com/cutover-dev/cutover/strategy/strategytest"
+)
+
+var keep = strategy.Retention{Shrink: 20 * time.Second, ShrinkTo: 1, Destroy: 40 * time.Second}
+
+// A subject is a strategy or a cleaner of ours, and the world it is proved in.
+type subject struct {
+	name     string
+	strategy strategy.Strategy
+	cleaner  strategytest.Cleaner
+	options  strategytest.Options
+}
+
+func subjects() []subject {
+	before, after := strategytest.Gate("before"), strategytest.Gate("after")
+	labels := strategytest.Options{World: fake.World{Batch: 2}}
+	selector := strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}
+	careful := labels
+	careful.Careful = true
+	sweep := func(p cleanup.Policy) strategytest.Cleaner {
+		return func(ctx context.Context, r strategy.Runner, app string) error {
+			_, err := cleanup.Run(ctx, r, app, p)
+			return err
+		}
+	}
+	return []subject{
+		{name: "RedBlack", options: labels,
+			strategy: strategy.RedBlack{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
+		{name: "BlueGreen", options: selector,
+			strategy: strategy.BlueGreen{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
+		{name: "BlueGreen-overlap", options: selector,
+			strategy: strategy.BlueGreen{Before: before, After: after, Drain: 15 * time.Second, Overlap: strategy.Always}},
+		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
+		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+	}
+}
+
+// TestFaults is modes 1 to 3 for all of ours.
+func TestFaults(t *testing.T) {
+	var all strategytest.Stats
+	for _, s := range subjects() {
+		t.Run(s.name, func(t *testing.T) {
+			began := time.Now()
+			var stats strategytest.Stats
+			if s.cleaner != nil {
+				stats = strategytest.TestCleanup(t, s.cleaner, s.options)
+			} else {
+				stats = strategytest.TestStrategy(t, s.strategy, s.options)
+			}
+			t.Logf("%d scenarios, %d states, %d plans, %d runs, %d points: %d fired, %d skipped, %.1f s", stats.Scenarios, stats.States, stats.Plans,
+				stats.Runs, stats.Points, stats.Fired, stats.Skipped, time.Since(began).Seconds())
+			all.Add(stats)
+		})
+	}
+	t.Logf("faults: %d runs, %d points, %d fired, %d skipped, %d breaches", all.Runs, all.Points, all.Fired, all.Skipped, all.Breaches)
+}

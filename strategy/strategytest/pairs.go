@@ -1,0 +1,157 @@
+// Every ordered pair of faults. A second fault at a state that was seen before
+// needs no second look: what follows is a function of the world and of what the
+// client remembers.
+
+package strategytest
+
+import (
+	"errors"
+
+	"github.com/cutover-dev/cutover/fake/fault"
+	"github.com/cutover-dev/cutover/internal/digest"
+	"github.com/cutover-dev/cutover/strategy"
+)
+
+// PairStats counts what CheckPairs did.
+type PairStats struct {
+	Stats
+	Pairs  int // that were run
+	Pruned int // states at which every second fault had been tried already
+}
+
+// CheckPairs lets every fault happen, and after it every other one, at every
+// call of one scenario; all of them, if unpruned is set, or only those second
+// ones that come to a state of the world and of the client that no other pair
+// came to. Scenarios returns the names.
+func CheckPairs(s strategy.Strategy, o Options, scenario string, unpruned bool) (PairStats, error) {
+	return newProof(s, nil, o).pairs(scenario, unpruned)
+}
+
+// CheckCleanupPairs is CheckPairs for a cleanup.
+func CheckCleanupPairs(c Cleaner, o Options, scenario string, unpruned bool) (PairStats, error) {
+	return newProof(nil, c, o).pairs(scenario, unpruned)
+}
+
+// Scenarios returns the names of the scenarios that a strategy is tried in.
+func Scenarios(s strategy.Strategy, o Options) []string { return newProof(s, nil, o).names() }
+
+// CleanupScenarios returns the names of the scenarios that a cleanup is tried in.
+func CleanupScenarios(c Cleaner, o Options) []string { return newProof(nil, c, o).names() }
+
+func (p *proof) names() []string {
+	var names []string
+	for _, s := range p.list {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// A place is a call of the main client at which something may go wrong, and the
+// state of everything before it.
+type place struct {
+	kind  fault.Kind
+	state uint64
+}
+
+// pairs tries every pair in one scenario. It goes on after a breach, and reports
+// the first of each law.
+func (p *proof) pairs(name string, unpruned bool) (stats PairStats, err error) {
+	s, ok := p.scenario(name)
+	if !ok {
+		return stats, &Breach{Law: Harness, Why: "there is no such scenario", Schedule: Schedule{Scenario: name}}
+	}
+	undisturbed, breach := p.try(Schedule{Scenario: name}, nil)
+	if breach != nil {
+		return stats, breach
+	}
+	stats.Scenarios = 1
+	seen := map[uint64]bool{}
+	broken := map[string]error{}
+	for i, kind := range undisturbed.calls {
+		for _, first := range events(i+1, kind) {
+			p.seconds(s, first, &stats, seen, unpruned, broken)
+		}
+	}
+	var all []error
+	for _, err := range broken {
+		all = append(all, err)
+	}
+	stats.Breaches = len(all)
+	return stats, errors.Join(all...)
+}
+
+// events lists what may go wrong at a call.
+func events(call int, kind fault.Kind) (all []fault.Event) {
+	for f := fault.Fault(1); int(f) <= fault.Count; f++ {
+		if fault.Skip(f, kind) != "" {
+			continue
+		}
+		for form := range f.Forms() {
+			all = append(all, fault.Event{Call: call, Fault: f, Form: form})
+		}
+	}
+	return all
+}
+
+// seconds tries every second fault after a first one.
+func (p *proof) seconds(s scenario, first fault.Event, stats *PairStats, seen map[uint64]bool, unpruned bool, broken map[string]error) {
+	places, r, breach := p.probe(Schedule{Scenario: s.name, Faults: fault.Plan{first}})
+	stats.Runs++
+	if breach != nil {
+		broken[breach.Law] = p.explain(breach)
+		return
+	}
+	if r.fired == 0 {
+		return
+	}
+	for i, at := range places {
+		call := i + 1
+		if call <= first.Call {
+			continue
+		}
+		if !unpruned && seen[at.state] {
+			stats.Pruned++
+			continue
+		}
+		seen[at.state] = true
+		for _, second := range events(call, at.kind) {
+			p.pair(s, fault.Plan{first, second}, stats, broken)
+		}
+	}
+}
+
+func (p *proof) pair(s scenario, plan fault.Plan, stats *PairStats, broken map[string]error) {
+	sequels := []string{Again}
+	if plan[1].Fault == fault.Crash {
+		sequels = []string{Again, Nothing}
+	}
+	for _, then := range sequels {
+		stats.Pairs++
+		stats.Runs++
+		if _, breach := p.try(Schedule{Scenario: s.name, Faults: plan, Then: then}, nil); breach != nil && broken[breach.Law] == nil {
+			broken[breach.Law] = p.explain(breach)
+		}
+	}
+}
+
+// probe plays a schedule and notes the state before each call of its main
+// client.
+func (p *proof) probe(s Schedule) (places []place, r result, breach *Breach) {
+	p.noting = func(t *trial, c *client, call fault.Call) {
+		if c.cluster == t.main.cluster {
+			places = append(places, place{call.Kind, t.digest(c, call)})
+		}
+	}
+	defer func() { p.noting = nil }()
+	r, breach = p.try(s, nil)
+	return places, r, breach
+}
+
+// digest makes one number of the world, of what is under way, of what the judge
+// knows, and of what the client remembers and is about to do.
+func (t *trial) digest(c *client, call fault.Call) uint64 {
+	call.Number = 0
+	j := &t.judge
+	return digest.Of(t.w.Now(), t.w.Digest(), c.event.Memory(), c.cluster.Digest(), c.looked, c.blind, c.state, c.job.name, call,
+		j.floor, j.wild, j.stuck, j.ended, t.pendingUntil, len(t.rest), len(t.stack))
+}
