@@ -25,7 +25,8 @@ type Policy struct {
 	// RunFailed says that the last run is over and has failed. Without it, what
 	// is newer than the revision that serves may belong to a run under way, and
 	// stays; and while cutover itself has not decided about a release, everything
-	// does.
+	// does. Say it only when nobody is at work: beside a run that is, a cleanup
+	// may take what that run is about to rely on.
 	RunFailed bool
 
 	// Floor is how many endpoints, on every traffic route, the kept revision

@@ -173,8 +173,9 @@ func (s State) Serving() int {
 
 // IsGood reports whether traffic may go back to the revision: its Outcome is
 // good, or it had traffic before cutover ever wrote it: a Route's From says so,
-// or it was found serving with at least 90 % of the most that one revision serves
-// with. Less is what a run that died has left. Arms are never good.
+// or it was found serving, and not as what a run that died has left. That is, it
+// serves with at least 90 % of the most that one revision serves with, or every
+// pod of it has its traffic and half of its replicas serve. Arms are never good.
 func (s State) IsGood(r Revision) bool {
 	if r.Arm != "" || r.Outcome.Result == Failed {
 		return false
@@ -192,7 +193,8 @@ func (s State) IsGood(r Revision) bool {
 		most = max(most, s.Exposed(other.Name))
 	}
 	serves := s.Exposed(r.Name)
-	return r.Release == "" && serves > 0 && serves*10 >= most*9
+	whole := r.Enabled && r.Unsettled == 0 && serves*2 >= r.Replicas
+	return r.Release == "" && serves > 0 && (whole || serves*10 >= most*9)
 }
 
 // NewestGood returns the good revision with the highest place in the order

@@ -56,11 +56,9 @@ const (
 
 // Next implements Strategy.
 func (bg BlueGreen) Next(in Input) Step {
-	ro := newRollout(rollout{
-		ready: bg.Ready, before: bg.Before, after: bg.After, judge: bg.Judge, bake: max(bg.Bake, bg.settle(in)), drain: bg.Drain, keep: bg.Keep,
-	})
-	ro.move = bySelector{bg.Overlap, ro.drain}
-	why := ro.unfit()
+	ru := Rules{Ready: bg.Ready, Before: bg.Before, After: bg.After, Judge: bg.Judge, Bake: max(bg.Bake, bg.settle(in)), Drain: bg.Drain, Keep: bg.Keep}
+	ru.move = bySelector{bg.Overlap, ru.withDefaults(in).Drain}
+	why := ru.unfit()
 	switch {
 	case why != "":
 	case bg.Settle < 0 || bg.Overlap < WhereNeeded || bg.Overlap > Never:
@@ -73,7 +71,7 @@ func (bg BlueGreen) Next(in Input) Step {
 	if why != "" {
 		return Abort{Unfit, "BlueGreen: " + why}
 	}
-	return ro.next(in)
+	return ru.Next(in, ru.BringUp, ru.Serve, Supersede, ru.Alone, ru.Watch)
 }
 
 // settle is how long nobody must have put a route back.

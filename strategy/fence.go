@@ -31,7 +31,17 @@ type fence struct {
 // A doubt is about the last write to an object.
 type doubt struct {
 	epoch   int    // that the object's fence must have reached
+	fence   string // that the write was compared with, if all pods had the same
+	behind  bool   // it may have been another one
 	version string // that the write was compared with, at the latest
+}
+
+// outdated reports whether somebody has since written the revision and every pod
+// of it: another run of the same release, say, that had the same doubt. Where
+// pods had different fences at the time of the doubt, whoever was giving them one
+// had sent nothing yet that relied on it.
+func (d doubt) outdated(r cluster.Revision) bool {
+	return !d.behind && r.Fence != "" && r.Fence != d.fence
 }
 
 // token is what this run's writes carry.
@@ -56,7 +66,8 @@ func (f *fence) doubt(object string, s cluster.State) {
 			version = route.Version
 		}
 	}
-	f.doubtful[object], f.since = doubt{f.epoch, version}, s.At
+	r, _ := s.Named(object)
+	f.doubtful[object], f.since = doubt{f.epoch, r.Fence, r.Behind, version}, s.At
 }
 
 // firstLook doubts every traffic object, if what it shows is not the end of a
@@ -139,7 +150,7 @@ func (f *fence) before(in Input, step Step) Step {
 	}
 	for _, r := range in.State.Revisions {
 		d, doubted := f.doubtful[r.Name]
-		if !doubted || r.Name == object || !in.State.Can.Enable || f.holds(r.Fence, d.epoch) {
+		if !doubted || r.Name == object || !in.State.Can.Enable || f.holds(r.Fence, d.epoch) || d.outdated(r) {
 			continue // the write itself keeps late ones from its own object
 		}
 		return f.touch(r)

@@ -38,16 +38,14 @@ type RedBlack struct {
 
 // Next implements Strategy.
 func (rb RedBlack) Next(in Input) Step {
-	ro := newRollout(rollout{
-		ready: rb.Ready, before: rb.Before, after: rb.After, judge: rb.Judge, bake: rb.Bake, drain: rb.Drain, keep: rb.Keep, move: byLabel{},
-	})
-	if why := ro.unfit(); why != "" {
+	ru := Rules{Ready: rb.Ready, Before: rb.Before, After: rb.After, Judge: rb.Judge, Bake: rb.Bake, Drain: rb.Drain, Keep: rb.Keep, move: byLabel{}}
+	if why := ru.unfit(); why != "" {
 		return Abort{Unfit, "RedBlack: " + why}
 	}
 	if why := rb.unsupported(in); why != "" {
 		return Abort{Unfit, why}
 	}
-	return ro.next(in)
+	return ru.Next(in, ru.BringUp, ru.Serve, Supersede, ru.Alone, ru.Watch)
 }
 
 // unsupported says why this app's traffic cannot be moved by pod labels.

@@ -1,6 +1,6 @@
-// What red-black and blue-green share: a whole new revision beside the old one,
-// judged, brought into traffic, watched, and recorded as good; and the way back.
-// They differ in how traffic is moved.
+// Rules, of which red-black, blue-green and strategies of one's own are made: a
+// whole new revision beside the old one, judged, brought into traffic, watched,
+// and recorded as good; and the way back. They differ in how traffic is moved.
 
 package strategy
 
@@ -12,17 +12,31 @@ import (
 	"github.com/cutover-dev/cutover/health"
 )
 
-// rollout is the settings that both have.
-type rollout struct {
-	ready  time.Duration
-	before health.Gate
-	after  health.Gate
-	judge  time.Duration
-	bake   time.Duration
-	drain  time.Duration
-	keep   Retention
-	move   mover
+// Rules are what RedBlack and BlueGreen are made of, for strategies of your own:
+// settings, and methods that are each one Rule. An own strategy is an order of
+// rules, with rules of its own among them:
+//
+//	func (s Mine) Next(in strategy.Input) strategy.Step {
+//		r := strategy.Rules{Bake: time.Minute}
+//		return r.Next(in, r.BringUp, s.ring, r.Serve, strategy.Supersede, r.Alone, r.Watch)
+//	}
+//
+// Package strategytest proves it, or shows what is wrong with it.
+type Rules struct {
+	Ready  time.Duration // to get ready and, later, to serve within; 0: 10m
+	Before health.Gate   // asked by BringUp when the new revision is ready and dark; nil passes
+	After  health.Gate   // asked by Watch while it bakes, at every look; nil passes
+	Judge  time.Duration // a gate that has not passed so long after Ready was over, or the bake, has failed; 0: 10m
+	Bake   time.Duration // Alone in traffic, and watched, before Watch makes it good; 0: one look
+	Drain  time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
+	Keep   Retention     // how long the old side stays
+
+	move mover // nil: as the cluster can
 }
+
+// A Rule looks at one thing and returns the step that follows from it, or nil if
+// there is nothing to do about it: then the next rule decides.
+type Rule func(in Input, mine cluster.Revision) Step
 
 // A mover moves traffic. Both methods return the next step of many, and nil when
 // the look shows that there is nothing left to do.
@@ -46,22 +60,38 @@ func orElse(d, zero time.Duration) time.Duration {
 	return d
 }
 
-func newRollout(r rollout) rollout {
-	r.ready = orElse(r.ready, 10*time.Minute)
-	r.judge = orElse(r.judge, 10*time.Minute)
-	r.drain = max(0, orElse(r.drain, 30*time.Second))
-	return r
+// withDefaults replaces every zero by what it stands for.
+func (ru Rules) withDefaults(in Input) Rules {
+	ru.Ready = orElse(ru.Ready, 10*time.Minute)
+	ru.Judge = orElse(ru.Judge, 10*time.Minute)
+	ru.Drain = max(0, orElse(ru.Drain, 30*time.Second))
+	switch {
+	case ru.move != nil:
+	case in.State.Can.Select && !in.State.Can.Enable:
+		ru.move = bySelector{drain: ru.Drain}
+	default:
+		ru.move = byLabel{}
+	}
+	return ru
 }
 
-func (ro rollout) unfit() string {
-	if ro.ready < 0 || ro.judge < 0 || ro.bake < 0 {
+func (ru Rules) unfit() string {
+	if ru.Ready < 0 || ru.Judge < 0 || ru.Bake < 0 {
 		return "Ready, Judge and Bake must not be negative"
 	}
-	return ro.keep.unfit()
+	return ru.Keep.unfit()
 }
 
-// next is the program. Rule order is its order.
-func (ro rollout) next(in Input) Step {
+// Next is a whole strategy, of which the rules are the way from a revision that
+// exists to one that is good. Before them it creates the revision, stops if a
+// newer release has come, and gives back what has failed, be it by a rule or by
+// an Undo; after them it does what Keep says. The order of the rules is the
+// program: the first that returns a step decides.
+func (ru Rules) Next(in Input, rules ...Rule) Step {
+	if why := ru.unfit(); why != "" {
+		return Abort{Unfit, why}
+	}
+	ru = ru.withDefaults(in)
 	mine, found, stop := place(in)
 	switch {
 	case stop != nil:
@@ -69,18 +99,19 @@ func (ro rollout) next(in Input) Step {
 	case !found:
 		return create(in)
 	case mine.Outcome.Result == cluster.Failed:
-		return ro.giveBack(in, mine)
+		return ru.giveBack(in, mine)
 	}
-	for _, rule := range []func(Input, cluster.Revision) Step{ro.bringUp, ro.serve, supersede, ro.alone, ro.watch} {
+	for _, rule := range rules {
 		if step := rule(in, mine); step != nil {
 			return step
 		}
 	}
-	return ro.keep.retain(in, mine, ro.drain)
+	return ru.Keep.retain(in, mine, ru.Drain)
 }
 
-// bringUp gets the new revision ready and judged, and brings traffic to it.
-func (ro rollout) bringUp(in Input, mine cluster.Revision) Step {
+// BringUp gets the new revision ready and judged, and brings traffic to it.
+func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
+	ru = ru.withDefaults(in)
 	if mine.Replicas == 0 {
 		n := in.replicas()
 		if n == 0 {
@@ -89,39 +120,40 @@ func (ro rollout) bringUp(in Input, mine cluster.Revision) Step {
 		return scale(mine, n, "it was scaled to 0")
 	}
 	if !mine.Enabled {
-		if step := boot(in, mine, ro.ready); step != nil {
+		if step := boot(in, mine, ru.Ready); step != nil {
 			return step
 		}
-		if step := ro.ask(in, mine, beforeTraffic, ro.before, in.Until(mine.Raised, ro.ready)); step != nil {
+		if step := ru.ask(in, mine, beforeTraffic, ru.Before, in.Until(mine.Raised, ru.Ready)); step != nil {
 			return step
 		}
 	}
-	return ro.within(in, ro.move.to(in, mine, "it is ready"), func(found string) Step { return fail(mine, found) }, mine)
+	return ru.within(in, ru.move.to(in, mine, "it is ready"), func(found string) Step { return fail(mine, found) }, mine)
 }
 
 // within bounds a wait for the cluster to follow: counted from what was last
 // decided about these revisions, or from when this run began to look.
-func (ro rollout) within(in Input, step Step, late func(found string) Step, about ...cluster.Revision) Step {
+func (ru Rules) within(in Input, step Step, late func(found string) Step, about ...cluster.Revision) Step {
 	since := in.Watched
 	for _, r := range about {
 		since = later(since, lastMoved(in, r), r.Raised)
 	}
 	wait, waits := step.(Wait)
-	if !waits || !in.Held(since, ro.ready) {
+	if !waits || !in.Held(since, ru.Ready) {
 		return step
 	}
-	return late(fmt.Sprintf("%s, after %v", wait.Why, ro.ready))
+	return late(fmt.Sprintf("%s, after %v", wait.Why, ru.Ready))
 }
 
-// serve waits until the new revision is relied on by every route.
-func (ro rollout) serve(in Input, mine cluster.Revision) Step {
+// Serve waits until the new revision is relied on by every route.
+func (ru Rules) Serve(in Input, mine cluster.Revision) Step {
+	ru = ru.withDefaults(in)
 	serves := in.State.ReliedOn(mine.Name)
 	good := mine.Outcome.Result == cluster.Good
 	if serves > 0 && (serves >= mine.Replicas || good) {
 		return nil
 	}
 	wait := Wait{Why: fmt.Sprintf("%d of %d endpoints serve", serves, mine.Replicas)}
-	return ro.within(in, wait, func(found string) Step {
+	return ru.within(in, wait, func(found string) Step {
 		if good {
 			return Abort{Stranded, mine.Name + " is good, but only " + found}
 		}
@@ -139,20 +171,22 @@ func lastMoved(in Input, r cluster.Revision) time.Time {
 	return last
 }
 
-// alone takes the traffic off every other revision.
-func (ro rollout) alone(in Input, mine cluster.Revision) Step {
-	step := ro.move.off(in, mine, mine.Name+" serves")
+// Alone takes the traffic off every other revision.
+func (ru Rules) Alone(in Input, mine cluster.Revision) Step {
+	ru = ru.withDefaults(in)
+	step := ru.move.off(in, mine, mine.Name+" serves")
 	if n := in.State.Strays; step == nil && n > 0 {
 		step = Wait{Why: fmt.Sprintf("%d pods of no revision of this app are in traffic", n)}
 	}
-	return ro.within(in, step, func(found string) Step {
+	return ru.within(in, step, func(found string) Step {
 		return Abort{Unsafe, mine.Name + " is not alone in traffic: " + found}
 	}, in.State.Revisions...)
 }
 
-// watch lets the new revision bake, alone in traffic, and decides that it is
+// Watch lets the new revision bake, alone in traffic, and decides that it is
 // good.
-func (ro rollout) watch(in Input, mine cluster.Revision) Step {
+func (ru Rules) Watch(in Input, mine cluster.Revision) Step {
+	ru = ru.withDefaults(in)
 	if mine.Outcome.Result == cluster.Good {
 		return nil
 	}
@@ -160,8 +194,8 @@ func (ro rollout) watch(in Input, mine cluster.Revision) Step {
 	for _, r := range in.State.Revisions {
 		alone = later(alone, lastMoved(in, r))
 	}
-	baked := in.Until(alone, ro.bake)
-	if step := ro.ask(in, mine, inTraffic, ro.after, baked); step != nil {
+	baked := in.Until(alone, ru.Bake)
+	if step := ru.ask(in, mine, inTraffic, ru.After, baked); step != nil {
 		return step
 	}
 	if in.State.At.Before(baked) {
@@ -173,7 +207,7 @@ func (ro rollout) watch(in Input, mine cluster.Revision) Step {
 
 // ask asks a gate at every look. A gate that has not passed when judge is over,
 // counted from the time given, has failed.
-func (ro rollout) ask(in Input, mine cluster.Revision, name string, gate health.Gate, from time.Time) Step {
+func (ru Rules) ask(in Input, mine cluster.Revision, name string, gate health.Gate, from time.Time) Step {
 	answered := in.Checked.Name == name
 	why := in.Checked.Why
 	switch verdict := in.Checked.Verdict; {
@@ -184,7 +218,7 @@ func (ro rollout) ask(in Input, mine cluster.Revision, name string, gate health.
 		return Check{Name: name, Gate: gate, Revision: mine, Baseline: baseline}
 	case verdict == health.Fail:
 		return fail(mine, because("gate "+name+" failed", why))
-	case in.Held(from, ro.judge):
+	case in.Held(from, ru.Judge):
 		return fail(mine, because(fmt.Sprintf("gate %s has not passed in time, it is %v", name, verdict), why))
 	default:
 		return Wait{Why: because(fmt.Sprintf("gate %s is %v", name, verdict), why)}
@@ -194,7 +228,7 @@ func (ro rollout) ask(in Input, mine cluster.Revision, name string, gate health.
 // giveBack undoes a revision that was given up: the newest good one gets its
 // capacity and its traffic back, then everything else goes dark, then the bad
 // one drains and loses its replicas.
-func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
+func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 	back, ok := in.State.NewestGood(bad)
 	if !ok && in.State.HasTraffic(bad.Name) {
 		return Abort{Stranded, bad.Outcome.Why + "; no older revision is good, so it was left in traffic"}
@@ -204,29 +238,29 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 	}
 	untouched := !lit(in.State, bad) && oneServes(in.State) // whoever it is, nothing was taken from it
 	if ok && !untouched {
-		if step := ro.within(in, ro.bringBack(in, back), stuck, back, bad); step != nil {
+		if step := ru.within(in, ru.bringBack(in, back), stuck, back, bad); step != nil {
 			return step
 		}
 	}
 	if untouched {
 		// There is nothing to give back.
 	} else if ok {
-		if step := ro.within(in, ro.move.off(in, back, "traffic goes back"), stuck, in.State.Revisions...); step != nil {
+		if step := ru.within(in, ru.move.off(in, back, "traffic goes back"), stuck, in.State.Revisions...); step != nil {
 			return step
 		}
 	} else if step := darkWithout(in, bad, stuck); step != nil {
 		return step
 	}
 	if bad.Behind {
-		return ro.within(in, behind(bad), func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }, bad)
+		return ru.within(in, behind(bad), func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }, bad)
 	}
 	if bad.Replicas > 0 {
-		if !in.Held(bad.Moved, ro.drain) {
-			return Wait{Why: bad.Name + " drains", Until: in.Until(bad.Moved, ro.drain)}
+		if !in.Held(bad.Moved, ru.Drain) {
+			return Wait{Why: bad.Name + " drains", Until: in.Until(bad.Moved, ru.Drain)}
 		}
 		return scale(bad, 0, "it was given up")
 	}
-	if step := ro.leftovers(in, back, bad); step != nil {
+	if step := ru.leftovers(in, back, bad); step != nil {
 		return step
 	}
 	return Abort{Failed, bad.Outcome.Why}
@@ -235,7 +269,7 @@ func (ro rollout) giveBack(in Input, bad cluster.Revision) Step {
 // leftovers gives up what runs that died have left below the revision that was
 // given up: it was superseded by that one, and nobody else will. What is newer
 // than the revision that was gone back to loses its replicas, too.
-func (ro rollout) leftovers(in Input, back, bad cluster.Revision) Step {
+func (ru Rules) leftovers(in Input, back, bad cluster.Revision) Step {
 	for _, r := range in.State.Revisions {
 		if r.Release == "" || r.Arm != "" || r.Seq >= bad.Seq || lit(in.State, r) {
 			continue
@@ -244,8 +278,8 @@ func (ro rollout) leftovers(in Input, back, bad cluster.Revision) Step {
 		case r.Outcome.Result == cluster.Undecided:
 			return fail(r, "superseded by "+bad.Name)
 		case r.Outcome.Result != cluster.Failed || r.Replicas == 0 || r.Seq <= back.Seq:
-		case !in.Held(r.Moved, ro.drain):
-			return Wait{Why: r.Name + " drains", Until: in.Until(r.Moved, ro.drain)}
+		case !in.Held(r.Moved, ru.Drain):
+			return Wait{Why: r.Name + " drains", Until: in.Until(r.Moved, ru.Drain)}
 		default:
 			return scale(r, 0, "it was given up")
 		}
@@ -289,7 +323,7 @@ func darkWithout(in Input, bad cluster.Revision, stuck func(string) Step) Step {
 
 // bringBack restores the capacity of a good revision and then its traffic, if
 // anything else has some.
-func (ro rollout) bringBack(in Input, back cluster.Revision) Step {
+func (ru Rules) bringBack(in Input, back cluster.Revision) Step {
 	need, away := 0, 0
 	for _, r := range in.State.Revisions {
 		if r.Name != back.Name && !in.State.Dark(r) {
@@ -303,7 +337,7 @@ func (ro rollout) bringBack(in Input, back cluster.Revision) Step {
 	if back.Replicas < need {
 		return scale(back, need, "capacity first: traffic goes back to it")
 	}
-	if step := ro.move.to(in, back, "traffic goes back to it"); step != nil {
+	if step := ru.move.to(in, back, "traffic goes back to it"); step != nil {
 		return step
 	}
 	serves := in.State.ReliedOn(back.Name)

@@ -89,9 +89,9 @@ func (in Input) replicas() int {
 	return most
 }
 
-// supersede gives up every older release that nobody decided about: its run
-// died, or will stop when it sees ours.
-func supersede(in Input, mine cluster.Revision) Step {
+// Supersede is a Rule: it gives up every older release that nobody has decided
+// about. Its run died, or will stop when it sees ours.
+func Supersede(in Input, mine cluster.Revision) Step {
 	for _, r := range in.State.Revisions {
 		if r.Seq < mine.Seq && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided {
 			return fail(r, "superseded by "+mine.Name)

@@ -50,6 +50,7 @@ type api struct {
 	rest      rest.Interface
 	namespace string
 	clock     *clock
+	horizon   *horizon
 }
 
 func newAPI(cfg *rest.Config, namespace string) (*api, error) {
@@ -79,7 +80,7 @@ func newAPI(cfg *rest.Config, namespace string) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api{client, namespace, at}, nil
+	return &api{client, namespace, at, &horizon{}}, nil
 }
 
 // clock is the apiserver's, as its answers tell it. It does not go back.
@@ -149,6 +150,7 @@ func send(ctx context.Context, r *rest.Request) ([]byte, error) {
 // told from where on a watch would see what happens next.
 func list[T any](ctx context.Context, a *api, what resource, labels string, at *place) ([]T, error) {
 	var all []T
+	known := a.horizon.of(what)
 	for next := ""; ; {
 		r := a.on(http.MethodGet, what, "").Param("limit", strconv.Itoa(pageSize))
 		if labels != "" {
@@ -165,6 +167,9 @@ func list[T any](ctx context.Context, a *api, what resource, labels string, at *
 		if err == nil {
 			err = json.Unmarshal(raw, &page)
 		}
+		if version := a.horizon.saw(what, page.Metadata.ResourceVersion); err == nil && version < known {
+			err = fmt.Errorf("the answer is stale: it is of resourceVersion %d, and %d was known before it was asked for", version, known)
+		}
 		if err != nil {
 			return nil, explain(err, fmt.Sprintf("list %ss in namespace %s", what.kind, a.namespace))
 		}
@@ -180,15 +185,17 @@ func list[T any](ctx context.Context, a *api, what resource, labels string, at *
 
 // patch changes one object.
 func (a *api) patch(ctx context.Context, what resource, name string, how types.PatchType, body []byte) error {
-	_, err := send(ctx, a.on(http.MethodPatch, what, name).
+	raw, err := send(ctx, a.on(http.MethodPatch, what, name).
 		SetHeader("Content-Type", string(how)).Param("fieldManager", fieldManager).Body(body))
+	a.horizon.wrote(what, raw)
 	return err
 }
 
 // create makes one object. Fields that the apiserver does not know are refused.
 func (a *api) create(ctx context.Context, what resource, body []byte) error {
-	_, err := send(ctx, a.on(http.MethodPost, what, "").
+	raw, err := send(ctx, a.on(http.MethodPost, what, "").
 		Param("fieldManager", fieldManager).Param("fieldValidation", "Strict").Body(body))
+	a.horizon.wrote(what, raw)
 	return err
 }
 

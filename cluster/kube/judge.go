@@ -97,6 +97,12 @@ func (r *roster) revision(w *workload, pods []*corev1.Pod, at time.Time) cluster
 			rev.Unsettled++
 		}
 	}
+	if r.can.Select {
+		// Endpoints are made by controllers that see pods through the same eyes as
+		// the one that counts here. If a Service selects pods of whose readiness
+		// they do not know yet, they take all its endpoints away.
+		rev.Ready = min(rev.Ready, int(w.Status.ReadyReplicas))
+	}
 	unborn := r.unborn(w, active)
 	rev.Pods += unborn
 	if r.can.Enable && !r.as(w.labels(), rev.Enabled) {

@@ -180,7 +180,7 @@ func (known *roster) point(s *corev1.Service, w *workload) (map[string]string, e
 	want := map[string]string{}
 	for k, v := range s.Spec.Selector {
 		switch own, ok := w.labels()[k]; {
-		case k == RevisionLabel:
+		case k == RevisionLabel, known.outlived(k, v):
 		case tells(k, v, known.revisions):
 			if ok { // its own value: whoever reads the Service knows the version by it
 				want[k] = own
@@ -212,6 +212,16 @@ func (known *roster) point(s *corev1.Service, w *workload) (map[string]string, e
 			s.Name, w, written(want))
 	}
 	return want, nil
+}
+
+// outlived reports whether a pair of a selector told a revision that is gone
+// from others: no pods that any revision makes have the label. Nothing serves
+// then, and a switch must not be refused for it.
+func (known *roster) outlived(key, value string) bool {
+	if slices.ContainsFunc(known.revisions, func(w *workload) bool { _, ok := w.labels()[key]; return ok }) {
+		return false
+	}
+	return slices.Contains(versionKeys, key) || numbered(known.app, value)
 }
 
 // only reports whether a selector selects the pods of w and of no other revision.

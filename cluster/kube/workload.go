@@ -36,6 +36,7 @@ type workload struct {
 	Status struct {
 		ObservedGeneration int64 `json:"observedGeneration"`
 		Replicas           int32 `json:"replicas"`
+		ReadyReplicas      int32 `json:"readyReplicas"`
 	} `json:"status"`
 
 	kind     Kind

@@ -43,6 +43,8 @@ func TestPointingASelector(t *testing.T) {
 		"between found ones":         {[]*workload{older, old}, pairs{"version": "1.8"}, old, pairs{"version": "1.9"}, ""},
 		"what all have stays":        {[]*workload{old, made}, pairs{"tier": "front", "version": "1.9"}, made, pairs{"tier": "front", "version": "2.0", RevisionLabel: "shop-v001"}, ""},
 		"nobody's label":             {[]*workload{old, made}, pairs{"zone": "a", "version": "1.9"}, made, nil, "asks for zone=a, which the pods of ReplicaSet shop-v001 do not have"},
+		"from one that is gone":      {[]*workload{made}, pairs{"app": "shop", "release": "1.9"}, made, pairs{"app": "shop", RevisionLabel: "shop-v001"}, ""},
+		"gone, and known by name":    {[]*workload{made}, pairs{"app": "shop", "set": "shop-v000"}, made, pairs{"app": "shop", RevisionLabel: "shop-v001"}, ""},
 		"one that cannot be told":    {[]*workload{old, alike}, pairs{"app": "shop", RevisionLabel: "shop-v002"}, old, nil, "no label tells the pods of ReplicaSet shop-1.9"},
 	} {
 		t.Run(name, func(t *testing.T) {

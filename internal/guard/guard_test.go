@@ -4,6 +4,7 @@ package guard_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -17,12 +18,19 @@ import (
 type sent struct {
 	state cluster.State
 	n     int
+	err   error  // what it answers
+	takes func() // lets time pass while it is looked at; nil: none
 }
 
-func (s *sent) Observe(context.Context, string) (cluster.State, error)       { return s.state, nil }
-func (s *sent) Put(context.Context, string, cluster.Revision) error          { s.n++; return nil }
-func (s *sent) SetRoute(context.Context, string, cluster.Route) error        { s.n++; return nil }
-func (s *sent) Delete(_ context.Context, _ string, _ cluster.Revision) error { s.n++; return nil }
+func (s *sent) Observe(context.Context, string) (cluster.State, error) {
+	if s.takes != nil {
+		s.takes()
+	}
+	return s.state, s.err
+}
+func (s *sent) Put(context.Context, string, cluster.Revision) error          { s.n++; return s.err }
+func (s *sent) SetRoute(context.Context, string, cluster.Route) error        { s.n++; return s.err }
+func (s *sent) Delete(_ context.Context, _ string, _ cluster.Revision) error { s.n++; return s.err }
 
 type bench struct {
 	inner *sent
@@ -210,5 +218,345 @@ func TestPreconditionsAndOrder(t *testing.T) {
 			}
 			b.refused(t, err, c.law)
 		})
+	}
+}
+
+// verdict is the law that a write after one look breaks, or "".
+func verdict(t *testing.T, s cluster.State, rules guard.Rules, write func(*guard.Guard) error) string {
+	b := newBench(s, rules)
+	b.look(t)
+	err := write(b.guard)
+	if err == nil {
+		require.Equal(t, 1, b.inner.n, "it was not sent")
+		return ""
+	}
+	var refusal *guard.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Zero(t, b.inner.n, "it was sent all the same")
+	return refusal.Law
+}
+
+func put(r cluster.Revision) func(*guard.Guard) error {
+	return func(g *guard.Guard) error { return g.Put(context.Background(), "web", r) }
+}
+
+func setRoute(r cluster.Route) func(*guard.Guard) error {
+	return func(g *guard.Guard) error { return g.SetRoute(context.Background(), "web", r) }
+}
+
+func del(r cluster.Revision) func(*guard.Guard) error {
+	return func(g *guard.Guard) error { return g.Delete(context.Background(), "web", r) }
+}
+
+// with is a copy of a revision that differs.
+func with(r cluster.Revision, change func(*cluster.Revision)) cluster.Revision {
+	change(&r)
+	return r
+}
+
+func off(r cluster.Revision) cluster.Revision {
+	return with(r, func(r *cluster.Revision) { r.Enabled = false })
+}
+
+func wants(r cluster.Revision, replicas int) cluster.Revision {
+	return with(r, func(r *cluster.Revision) { r.Replicas = replicas })
+}
+
+var errBlind = errors.New("no answer")
+
+// A look pays for one write: if it succeeded, from when it was asked for, and
+// until anything was tried on it.
+func TestWhatALookPaysFor(t *testing.T) {
+	dark := rev("v2", 2, 3, false)
+	s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), dark)
+
+	b := newBench(s, guard.Rules{})
+	b.look(t)
+	b.now = b.now.Add(30 * time.Second)
+	require.NoError(t, put(dark)(b.guard), "a look that is just as old as it may be")
+
+	b = newBench(s, guard.Rules{})
+	b.look(t)
+	b.inner.err = errBlind
+	_, err := b.guard.Observe(context.Background(), "web")
+	require.ErrorIs(t, err, errBlind)
+	b.refused(t, put(dark)(b.guard), "evidence") // the failed look was the last one
+
+	b = newBench(s, guard.Rules{})
+	b.inner.takes = func() { b.now = b.now.Add(31 * time.Second) }
+	b.look(t)
+	b.refused(t, put(dark)(b.guard), "evidence") // it was old when it arrived
+
+	b = newBench(s, guard.Rules{})
+	b.look(t)
+	b.refused(t, put(off(rev("v1", 1, 3, true)))(b.guard), "floor")
+	b.refused(t, put(dark)(b.guard), "evidence") // what was refused has cost a look, too
+
+	for name, write := range map[string]func(*guard.Guard) error{
+		"put": put(dark), "delete": del(dark), "route": setRoute(cluster.Route{Name: "service/web", Version: "7"}),
+	} {
+		b = newBench(s, guard.Rules{})
+		b.look(t)
+		require.NoError(t, write(b.guard), name)
+		b.inner.n = 0
+		b.refused(t, put(dark)(b.guard), "evidence")
+	}
+}
+
+// What the cluster answers is what the caller is told.
+func TestAnErrorOfTheClusterIsPassedOn(t *testing.T) {
+	dark := rev("v2", 2, 3, false)
+	s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), dark)
+	for _, write := range []func(*guard.Guard) error{put(dark), del(dark), setRoute(cluster.Route{Name: "service/web", Version: "7"})} {
+		b := newBench(s, guard.Rules{})
+		b.look(t)
+		b.inner.err = errBlind
+		require.ErrorIs(t, write(b.guard), errBlind)
+	}
+}
+
+// A decision stays, but for a good one that is given up.
+func TestWhichDecisionsMayFollowWhich(t *testing.T) {
+	results := []cluster.Result{cluster.Undecided, cluster.Good, cluster.Failed}
+	for _, from := range results {
+		for _, to := range results {
+			found := with(rev("v2", 2, 3, false), func(r *cluster.Revision) { r.Outcome.Result = from })
+			s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), found)
+			want := "order"
+			if from == cluster.Undecided || from == to || from == cluster.Good && to == cluster.Failed {
+				want = ""
+			}
+			got := verdict(t, s, guard.Rules{}, put(with(found, func(r *cluster.Revision) { r.Outcome.Result = to })))
+			require.Equal(t, want, got, "%s to %s", from, to)
+		}
+	}
+}
+
+// A release is created on top. An arm is created beside its release. Neither is
+// born into traffic, unless there is nobody that it could take any from.
+func TestWhatIsCreated(t *testing.T) {
+	lit := rev("v2", 2, 3, true)
+	born := func(name string, seq int64, arm string, on bool) cluster.Revision {
+		return cluster.Revision{Name: name, Seq: seq, Arm: arm, Release: "r", Template: []byte("t"), Enabled: on}
+	}
+	one := state(labels, map[string]int{"v2": 3}, lit)
+	none := state(labels, nil)
+	for _, c := range []struct {
+		name  string
+		state cluster.State
+		r     cluster.Revision
+		law   string
+	}{
+		{"above the top", one, born("v3", 3, "", false), ""},
+		{"far above the top", one, born("v9", 9, "", false), ""},
+		{"at the top", one, born("v2b", 2, "", false), "order"},
+		{"below the top", one, born("v1", 1, "", false), "order"},
+		{"an arm at the top", one, born("v2-baseline", 2, "baseline", false), ""},
+		{"into traffic, beside one other", one, born("v3", 3, "", true), "order"},
+		{"into traffic, where there is none", none, born("v1", 1, "", true), ""},
+		{"dark, where there is none", none, born("v1", 1, "", false), ""},
+	} {
+		require.Equal(t, c.law, verdict(t, c.state, guard.Rules{}, put(c.r)), c.name)
+	}
+}
+
+// A write is held to the very object that was looked at.
+func TestAWriteIsHeldToItsObject(t *testing.T) {
+	dark := rev("v2", 2, 3, false)
+	s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), dark)
+	s.Routes = append(s.Routes, cluster.Route{Name: "service/admin", Version: "8", Serving: map[string]int{"v1": 3}},
+		cluster.Route{Name: "service/all", Version: "9", Fixed: true})
+	for _, c := range []struct {
+		name  string
+		write func(*guard.Guard) error
+		law   string
+	}{
+		{"a delete", del(dark), ""},
+		{"a delete of what is not there", del(rev("v9", 9, 3, false)), "preconditions"},
+		{"a delete with another version", del(with(dark, func(r *cluster.Revision) { r.Version = "0" })), "preconditions"},
+		{"a route", setRoute(cluster.Route{Name: "service/web", Version: "7"}), ""},
+		{"another route", setRoute(cluster.Route{Name: "service/admin", Version: "8"}), ""},
+		{"a route with the version of another", setRoute(cluster.Route{Name: "service/admin", Version: "7"}), "preconditions"},
+		{"a route that is not there", setRoute(cluster.Route{Name: "service/none", Version: "7"}), "preconditions"},
+		{"a fixed route", setRoute(cluster.Route{Name: "service/all", Version: "9", Fixed: true}), ""},
+		{"a route that is said to be fixed", setRoute(cluster.Route{Name: "service/web", Version: "7", Fixed: true}), "preconditions"},
+		{"a fixed route that is said to be none", setRoute(cluster.Route{Name: "service/all", Version: "9"}), "preconditions"},
+	} {
+		require.Equal(t, c.law, verdict(t, s, guard.Rules{}, c.write), c.name)
+	}
+}
+
+// Where it is the route that moves traffic, what is put as Enabled takes none
+// away; the replicas that are put still do.
+func TestEnabledCountsOnlyWhereItMovesTraffic(t *testing.T) {
+	lit := rev("v1", 1, 3, true)
+	preview := state(cluster.Can{Select: true}, nil, lit) // which is no traffic: a worker
+	preview.Routes[0].Preview = true
+	for _, c := range []struct {
+		name  string
+		state cluster.State
+		law   string
+	}{
+		{"labels", state(labels, map[string]int{"v1": 3}, lit), "floor"},
+		{"labels and weights", state(cluster.Can{Enable: true, Weigh: true}, map[string]int{"v1": 3}, lit), "floor"},
+		{"labels and selector", state(cluster.Can{Enable: true, Select: true}, map[string]int{"v1": 3}, lit), "floor"},
+		{"a selector", state(cluster.Can{Select: true}, map[string]int{"v1": 3}, lit), ""},
+		{"weights", state(cluster.Can{Weigh: true}, map[string]int{"v1": 3}, lit), ""},
+		{"a selector of a preview", preview, ""},
+		{"a worker", cluster.State{Revisions: []cluster.Revision{lit}}, "floor"},
+	} {
+		require.Equal(t, c.law, verdict(t, c.state, guard.Rules{}, put(off(lit))), "off: %s", c.name)
+		require.Equal(t, "floor", verdict(t, c.state, guard.Rules{}, put(wants(lit, 2))), "smaller: %s", c.name)
+	}
+}
+
+// No route is left without a pod that answers. What it names already it may go
+// on to name, and a preview may show what is not ready.
+func TestWhereARouteMayLead(t *testing.T) {
+	dead := with(rev("v3", 3, 3, false), func(r *cluster.Revision) { r.Ready = 0 })
+	revisions := []cluster.Revision{rev("v1", 1, 3, true), rev("v2", 2, 3, false), dead}
+	type weights = map[string]int
+	for _, c := range []struct {
+		name    string
+		can     cluster.Can
+		now, to weights
+		preview bool
+		allowed bool
+	}{
+		{name: "to a ready one", can: cluster.Can{Select: true}, now: weights{"v1": 100}, to: weights{"v2": 100}, allowed: true},
+		{name: "to one without a ready pod", can: cluster.Can{Select: true}, now: weights{"v1": 100}, to: weights{"v3": 100}},
+		{name: "to one without a ready pod, beside the old", can: cluster.Can{Select: true}, now: weights{"v1": 100}, to: weights{"v1": 100, "v3": 100}},
+		{name: "where it leads already", can: cluster.Can{Select: true}, now: weights{"v1": 100, "v3": 100}, to: weights{"v1": 50, "v3": 50}, allowed: true},
+		{name: "to one that is gone", can: cluster.Can{Select: true}, now: weights{"v1": 100, "v9": 100}, to: weights{"v1": 50, "v9": 50}},
+		{name: "to one that is gone, in a preview", can: cluster.Can{Select: true}, to: weights{"v9": 100}, preview: true},
+		{name: "to one without a ready pod, in a preview", can: cluster.Can{Select: true}, to: weights{"v3": 100}, preview: true, allowed: true},
+		{name: "nowhere", can: cluster.Can{Select: true}, now: weights{"v1": 100}, to: weights{}},
+		{name: "nowhere, said with nil", can: cluster.Can{Select: true}, now: weights{"v1": 100}},
+		{name: "nowhere, in a preview", can: cluster.Can{Select: true}, now: weights{"v1": 100}, to: weights{}, preview: true, allowed: true},
+		{name: "to all that are enabled", can: cluster.Can{Enable: true}, allowed: true},
+		{name: "to all that are enabled, where others weigh", can: cluster.Can{Enable: true, Weigh: true}, allowed: true},
+		{name: "all of it", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 90, "v2": 10}, allowed: true},
+		{name: "less than all of it", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 90, "v2": 9}},
+		{name: "more than all of it", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 90, "v2": 11}},
+		{name: "less than all of it, in a preview", can: cluster.Can{Weigh: true}, to: weights{"v1": 9}, preview: true, allowed: true},
+		{name: "none of it to one without a ready pod", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 100, "v3": 0}, allowed: true},
+		{name: "the least of it to one without a ready pod", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 99, "v3": 1}},
+	} {
+		s := state(c.can, map[string]int{"v1": 3}, revisions...)
+		s.Routes[0].Weights, s.Routes[0].Preview = c.now, c.preview
+		got := verdict(t, s, guard.Rules{}, setRoute(cluster.Route{Name: "service/web", Version: "7", Weights: c.to, Preview: c.preview}))
+		want := "black hole"
+		if c.allowed {
+			want = ""
+		}
+		require.Equal(t, want, got, c.name)
+	}
+}
+
+// A switch counts on what is ready to serve, and on nothing that gets no weight.
+func TestFloorOfASwitch(t *testing.T) {
+	short := with(rev("v2", 2, 3, false), func(r *cluster.Revision) { r.Ready = 2 })
+	type weights = map[string]int
+	for _, c := range []struct {
+		name string
+		can  cluster.Can
+		to   weights
+		law  string
+	}{
+		{"to fewer", cluster.Can{Select: true}, weights{"v2": 100}, "floor"},
+		{"to both", cluster.Can{Select: true}, weights{"v1": 100, "v2": 100}, ""},
+		{"figures that a selector does not read", cluster.Can{Select: true}, weights{"v1": 0, "v2": 100}, ""},
+		{"all weight to fewer", cluster.Can{Weigh: true}, weights{"v1": 0, "v2": 100}, "floor"},
+		{"some weight to fewer", cluster.Can{Weigh: true}, weights{"v1": 1, "v2": 99}, ""},
+	} {
+		s := state(c.can, map[string]int{"v1": 3}, rev("v1", 1, 3, true), short)
+		s.Routes[0].Weights = weights{"v1": 100}
+		s.Routes = append(s.Routes, cluster.Route{Name: "service/admin", Weights: weights{"v1": 100}, Serving: map[string]int{}})
+		to := cluster.Route{Name: "service/web", Version: "7", Weights: c.to}
+		require.Equal(t, c.law, verdict(t, s, guard.Rules{}, setRoute(to)), c.name)
+	}
+}
+
+// Endpoints of what has no weight are not in anybody's way.
+func TestFloorCountsNoEndpointWithoutWeight(t *testing.T) {
+	one, two := rev("v1", 1, 3, true), rev("v2", 2, 3, true)
+	for _, c := range []struct {
+		name    string
+		can     cluster.Can
+		weights map[string]int
+		law     string
+	}{
+		{"no weight", cluster.Can{Weigh: true}, map[string]int{"v1": 100, "v2": 0}, ""},
+		{"a weight", cluster.Can{Weigh: true}, map[string]int{"v1": 99, "v2": 1}, "floor"},
+		{"a figure that a selector does not read", cluster.Can{Select: true}, map[string]int{"v1": 100, "v2": 0}, "floor"},
+		{"no weights at all", cluster.Can{Weigh: true, Enable: true}, nil, "floor"},
+	} {
+		s := state(c.can, map[string]int{"v1": 3, "v2": 3}, one, two)
+		s.Routes[0].Weights = c.weights
+		require.Equal(t, c.law, verdict(t, s, guard.Rules{}, put(wants(two, 0))), c.name)
+	}
+}
+
+// The floor without one of its own: what serves now, up to the replicas that are
+// wanted: those that were asked for, else those of the release, else, once that
+// was given up or has none, those of what it goes back to.
+func TestWhatTheFloorIs(t *testing.T) {
+	failed := func(r cluster.Revision) cluster.Revision {
+		return with(r, func(r *cluster.Revision) { r.Outcome.Result = cluster.Failed })
+	}
+	good := func(r cluster.Revision) cluster.Revision {
+		return with(r, func(r *cluster.Revision) { r.Outcome.Result = cluster.Good })
+	}
+	none := with(rev("v2", 2, 0, false), func(r *cluster.Revision) { r.Pods, r.Ready = 0, 0 })
+	serves := rev("v3", 3, 6, true) // what is made smaller, down to the floor
+	for _, c := range []struct {
+		name  string
+		rules guard.Rules
+		mine  cluster.Revision
+		floor int
+	}{
+		{"nobody knows", guard.Rules{}, rev("v2", 2, 4, false), 6},
+		{"asked for", guard.Rules{Replicas: 5}, rev("v2", 2, 4, false), 5},
+		{"asked for one", guard.Rules{Replicas: 1}, rev("v2", 2, 4, false), 1},
+		{"asked for more than there is", guard.Rules{Replicas: 9}, rev("v2", 2, 4, false), 6},
+		{"of the release", guard.Rules{Release: "v2"}, rev("v2", 2, 4, false), 4},
+		{"asked for, and the release is there", guard.Rules{Release: "v2", Replicas: 5}, rev("v2", 2, 4, false), 5},
+		{"asked for one, and the release is there", guard.Rules{Release: "v2", Replicas: 1}, rev("v2", 2, 4, false), 1},
+		{"asked for, but the release was given up", guard.Rules{Release: "v2", Replicas: 5}, failed(rev("v2", 2, 4, false)), 3},
+		{"the release was given up", guard.Rules{Release: "v2"}, failed(rev("v2", 2, 4, false)), 3},
+		{"the release has no replicas", guard.Rules{Release: "v2", Replicas: 5}, none, 3},
+		{"the release has one", guard.Rules{Release: "v2"}, rev("v2", 2, 1, false), 1},
+		{"its own, below what is asked for", guard.Rules{Replicas: 5, Floor: floor(2)}, rev("v2", 2, 4, false), 2},
+		{"its own, above what serves", guard.Rules{Replicas: 5, Floor: floor(7)}, rev("v2", 2, 4, false), 6},
+	} {
+		s := state(labels, map[string]int{"v3": 6}, good(rev("v1", 1, 3, false)), c.mine, serves)
+		for n := range 7 {
+			law := ""
+			if n < c.floor {
+				law = "floor"
+			}
+			require.Equal(t, law, verdict(t, s, c.rules, put(wants(serves, n))), "%s: down to %d", c.name, n)
+		}
+	}
+}
+
+// What was told to leave traffic, and is still listed, is not counted on: it may
+// be gone before anything else comes.
+func TestFloorCountsOnlyWhatLasts(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		on        bool
+		unsettled int
+		law       string
+	}{
+		{"it stays", true, 0, ""},
+		{"a pod of it is told to leave", true, 1, "floor"},
+		{"it was told to leave", false, 0, "floor"},
+		{"it is to leave, and no pod was told", false, 3, ""},
+		{"it is to leave, and one pod was told", false, 2, "floor"},
+	} {
+		other := with(rev("v2", 2, 3, c.on), func(r *cluster.Revision) { r.Unsettled = c.unsettled })
+		s := state(labels, map[string]int{"v1": 3, "v2": 3}, rev("v1", 1, 3, true), other)
+		require.Equal(t, c.law, verdict(t, s, guard.Rules{Replicas: 3}, put(off(rev("v1", 1, 3, true)))), c.name)
 	}
 }

@@ -51,7 +51,7 @@ func (p *proof) every(s scenario) (stats Stats, err error) {
 	stats.Runs++
 	if breach != nil {
 		stats.Breaches++
-		return stats, breach
+		return stats, p.explain(breach)
 	}
 	for i, kind := range undisturbed.calls {
 		for f := fault.Fault(1); int(f) <= fault.Count; f++ {

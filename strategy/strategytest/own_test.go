@@ -24,18 +24,20 @@ type subject struct {
 	options  strategytest.Options
 }
 
+// sweep is our cleanup.
+func sweep(p cleanup.Policy) strategytest.Cleaner {
+	return func(ctx context.Context, r strategy.Runner, app string) error {
+		_, err := cleanup.Run(ctx, r, app, p)
+		return err
+	}
+}
+
 func subjects() []subject {
 	before, after := strategytest.Gate("before"), strategytest.Gate("after")
 	labels := strategytest.Options{World: fake.World{Batch: 2}}
 	selector := strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}
 	careful := labels
 	careful.Careful = true
-	sweep := func(p cleanup.Policy) strategytest.Cleaner {
-		return func(ctx context.Context, r strategy.Runner, app string) error {
-			_, err := cleanup.Run(ctx, r, app, p)
-			return err
-		}
-	}
 	return []subject{
 		{name: "RedBlack", options: labels,
 			strategy: strategy.RedBlack{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
@@ -61,7 +63,7 @@ func TestFaults(t *testing.T) {
 			} else {
 				stats = strategytest.TestStrategy(t, s.strategy, s.options)
 			}
-			t.Logf("%d scenarios, %d states, %d plans, %d runs, %d points: %d fired, %d skipped, %.1f s", stats.Scenarios, stats.States, stats.Plans,
+			t.Logf("%s: %d scenarios, %d states, %d plans, %d runs, %d points: %d fired, %d skipped, %.1f s", s.name, stats.Scenarios, stats.States, stats.Plans,
 				stats.Runs, stats.Points, stats.Fired, stats.Skipped, time.Since(began).Seconds())
 			all.Add(stats)
 		})

@@ -13,6 +13,7 @@ import (
 // A Schedule is one way in which things can go.
 type Schedule struct {
 	Scenario string     // where it begins
+	Speeds   Speeds     // how fast the world follows
 	Faults   fault.Plan // at which call of the run what goes wrong
 	Then     string     // what is run in place of a run that has died: a constant of this package
 }
@@ -20,6 +21,9 @@ type Schedule struct {
 // String returns the schedule as a token: "upgrade F03.0@7 then next".
 func (s Schedule) String() string {
 	text := s.Scenario
+	if s.Speeds != (Speeds{}) {
+		text += " " + s.Speeds.String()
+	}
 	if len(s.Faults) > 0 {
 		text += " " + s.Faults.String()
 	}
@@ -37,6 +41,13 @@ func ParseSchedule(token string) (Schedule, error) {
 		s.Then = strings.TrimSpace(then)
 	}
 	scenario, faults, _ := strings.Cut(strings.TrimSpace(text), " ")
+	var err error
+	if word, rest, _ := strings.Cut(faults, " "); strings.HasPrefix(word, "s") {
+		if s.Speeds, err = parseSpeeds(word); err != nil {
+			return Schedule{}, fmt.Errorf("strategytest: %q is no schedule: %w", token, err)
+		}
+		faults = rest
+	}
 	plan, err := fault.Parse(faults)
 	if err != nil || scenario == "" {
 		return Schedule{}, fmt.Errorf("strategytest: %q is no schedule: want something like «upgrade F03.0@7 then next»: %w", token, err)

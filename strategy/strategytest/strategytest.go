@@ -264,9 +264,10 @@ func (j *judge) asked(name string) {
 }
 
 // world is the world of a schedule.
-func (p *proof) world(Schedule) fake.World {
+func (p *proof) world(s Schedule) fake.World {
 	w := p.World
 	w.Nodes = nodes
+	s.Speeds.set(&w.Lag, &w.Boot, &w.EndpointLag, &w.Grace, &w.ProxyLag)
 	boot, ready := w.Boot, w.Ready
 	if boot == 0 {
 		boot = 2 * time.Second

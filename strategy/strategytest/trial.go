@@ -288,7 +288,7 @@ func (t *trial) play() result {
 // come to an end; a killed one only if the schedule says so.
 func (t *trial) drive() (o outcome) {
 	c := t.main
-	for range 4 {
+	for range 3 + len(t.schedule.Faults) {
 		o, _ = t.run(c)
 		if !o.unfinished() || o == died && t.schedule.Then != Again {
 			return o
@@ -298,14 +298,14 @@ func (t *trial) drive() (o outcome) {
 		}
 		c = t.process(c, c.job)
 	}
-	t.judge.breach(Convergence, fmt.Sprintf("run four times, and the last ended as: %v", o))
+	t.judge.breach(Convergence, fmt.Sprintf("run again and again, and the last ended as: %v", o))
 	return o
 }
 
 // goOn does what the schedule has in place of the run that has died.
 func (t *trial) goOn(j job) (o outcome) {
 	c := t.process(t.main, j)
-	for range 3 {
+	for range 3 + len(t.schedule.Faults) {
 		if o, _ = t.run(c); !o.unfinished() {
 			break
 		}
@@ -333,7 +333,7 @@ func (t *trial) again(j job, o outcome) {
 	if !t.judge.wild && o.settles() {
 		return
 	}
-	next := t.proof.job(Next, t.main.job)
+	next := t.proof.deploy("build-10", t.proof.Replicas)
 	if third, err := t.run(t.process(c, next)); third != done {
 		t.judge.breach(Convergence, fmt.Sprintf("all is mended, and the next release ends as %v%s", third, because(err)))
 	}
@@ -366,6 +366,7 @@ func (t *trial) heal() {
 		mend()
 	}
 	t.rest = nil
+	t.main.cluster.Plan = nil
 	t.main.cluster.Admit()
 	if t.judge.wild {
 		t.w.Heal()

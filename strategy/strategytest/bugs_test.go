@@ -1,0 +1,64 @@
+// What this suite has found in our own code, each a schedule that once broke a
+// law.
+
+package strategytest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/strategy"
+	"github.com/cutover-dev/cutover/strategy/strategytest"
+)
+
+func TestBugs(t *testing.T) {
+	of := map[string]subject{}
+	for _, s := range subjects() {
+		of[s.name] = s
+	}
+	for name, bug := range map[string]struct{ subject, schedule string }{
+		"a staying run whose revision was deleted returned success":           {"RedBlack", "third F09.0@27"},
+		"a staying run whose revision was made anew returned success":         {"RedBlack", "third F09.1@27"},
+		"an overlap took the replicas of what still served":                   {"BlueGreen-overlap", "over-created F45.8@26"},
+		"an undo left the release of a dead run undecided, so reruns touched": {"RedBlack", "over-half-on F21.1@2 then undo"},
+		"an undo left what an older run had left undecided":                   {"RedBlack", "undo F43.0@1"},
+		"a cleanup waited without end for endpoints that never follow":        {"Cleanup", "both-live F32.1@1"},
+		"a cleanup took the traffic of the one that it had kept":              {"Cleanup", "both-live F36.0@2"},
+		"a cleanup counted pods that were only just born with traffic":        {"Cleanup", "both-live F40.0@3"},
+		"a cleanup deleted what a route had just left, without draining it":   {"Cleanup-selector", "both-live F36.1@1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := of[bug.subject]
+			replay := func() (string, error) { return strategytest.Replay(s.strategy, s.options, bug.schedule) }
+			if s.cleaner != nil {
+				replay = func() (string, error) { return strategytest.ReplayCleanup(s.cleaner, s.options, bug.schedule) }
+			}
+			tale, err := replay()
+			require.NoError(t, err)
+			require.Regexp(t, "!!|killed", tale, "nothing went wrong in it")
+		})
+	}
+}
+
+// Two deployers: what the slower one had planned before it knew of the newer one
+// landed when that was done, and both were in traffic for ever.
+func TestBugAnUndoThatWasOvertakenLandedAfterTheNewerRelease(t *testing.T) {
+	s := strategy.RedBlack{Drain: 5 * time.Second}
+	_, err := strategytest.CheckInterleavings(s, strategytest.Options{Replicas: 1, Poll: 10 * time.Second}, "a release and an undo")
+	require.NoError(t, err)
+}
+
+// The found revision had one pod down when its traffic was taken, so it was not
+// recorded as good, and there was no way back.
+func TestBugARevisionWithOnePodDownWasNoWayBack(t *testing.T) {
+	s := cluster.State{Can: cluster.Can{Enable: true}, Revisions: []cluster.Revision{
+		{Name: "web-v001", Seq: 1, Replicas: 3, Ready: 2, Pods: 3, Enabled: true},
+		{Name: "web-v002", Seq: 2, Replicas: 3, Ready: 3, Pods: 3, Enabled: true, Release: "build-2"},
+	}, Routes: []cluster.Route{{Name: "service/web", Serving: map[string]int{"web-v001": 2, "web-v002": 3}}}}
+	require.True(t, s.IsGood(s.Revisions[0]))
+	s.Revisions[0].Unsettled = 1
+	require.False(t, s.IsGood(s.Revisions[0]), "half flipped, it is what a run that died has left")
+}

@@ -1,0 +1,211 @@
+// Every ordered pair of faults, and every interleaving of two clients: by hand,
+// with make faults-pairs. What a run has proved is kept in the user's cache
+// directory, by the test's own code, so that one that was stopped goes on.
+
+package strategytest_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cutover-dev/cutover/cleanup"
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
+	"github.com/cutover-dev/cutover/strategy"
+	"github.com/cutover-dev/cutover/strategy/strategytest"
+)
+
+// small are the subjects in the smallest world that has all there is: two
+// replicas, and one gate.
+func small() []subject {
+	after := strategytest.Gate("after")
+	labels := strategytest.Options{Replicas: 2, Poll: 10 * time.Second}
+	selector := strategytest.Options{Replicas: 2, Poll: 10 * time.Second, World: fake.World{Can: cluster.Can{Select: true}}}
+	return []subject{
+		{name: "RedBlack", options: labels, strategy: strategy.RedBlack{After: after, Drain: 15 * time.Second}},
+		{name: "BlueGreen", options: selector, strategy: strategy.BlueGreen{After: after, Drain: 15 * time.Second}},
+		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+	}
+}
+
+// kept runs a proof, unless its result was kept by a run of this very code.
+func kept[T any](t *testing.T, name string, prove func() (T, error)) (result T) {
+	file := filepath.Join(keptIn(t), strings.NewReplacer("/", "-", " ", "-").Replace(name)+".json")
+	if known, err := os.ReadFile(file); err == nil {
+		require.NoError(t, json.Unmarshal(known, &result))
+		return result
+	}
+	result, err := prove()
+	if err != nil {
+		t.Error(err)
+		return result
+	}
+	known, err := json.Marshal(result)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, known, 0o600))
+	return result
+}
+
+// keptIn is a directory for this very code.
+var keptIn = func() func(t *testing.T) string {
+	find := sync.OnceValues(func() (string, error) {
+		self, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		f, err := os.Open(self)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = f.Close() }()
+		sum := sha256.New()
+		if _, err := io.Copy(sum, f); err != nil {
+			return "", err
+		}
+		cache, err := os.UserCacheDir()
+		dir := filepath.Join(cache, "cutover", "pairs", hex.EncodeToString(sum.Sum(nil)[:8]))
+		return dir, errors.Join(err, os.MkdirAll(dir, 0o700))
+	})
+	return func(t *testing.T) string {
+		dir, err := find()
+		require.NoError(t, err)
+		return dir
+	}
+}()
+
+// byHand leaves out what takes an hour.
+func byHand(t *testing.T) {
+	if os.Getenv("CUTOVER_PAIRS") == "" {
+		t.Skip("an hour's work: make faults-pairs")
+	}
+}
+
+func TestPairs(t *testing.T) {
+	byHand(t)
+	var mu sync.Mutex
+	var all strategytest.PairStats
+	t.Run("all", func(t *testing.T) {
+		for _, s := range small() {
+			names := strategytest.Scenarios
+			if s.cleaner != nil {
+				names = func(strategy.Strategy, strategytest.Options) []string {
+					return strategytest.CleanupScenarios(s.cleaner, s.options)
+				}
+			}
+			for _, scenario := range names(s.strategy, s.options) {
+				t.Run(s.name+"/"+scenario, func(t *testing.T) {
+					t.Parallel()
+					began := time.Now()
+					stats := kept(t, t.Name(), func() (strategytest.PairStats, error) { return s.pairs(scenario, false) })
+					t.Logf("%s: %d pairs, %d states pruned, %.0f s", t.Name(), stats.Pairs, stats.Pruned, time.Since(began).Seconds())
+					mu.Lock()
+					defer mu.Unlock()
+					all.Add(stats.Stats)
+					all.Pairs, all.Pruned = all.Pairs+stats.Pairs, all.Pruned+stats.Pruned
+				})
+			}
+		}
+	})
+	interleaved := interleavings(t, strategytest.Rivals(), small()[:2])
+	t.Logf("faults-pairs: %d pairs, %d states pruned, %d states of two clients, %d breaches", all.Pairs, all.Pruned, interleaved, all.Breaches)
+}
+
+func (s subject) pairs(scenario string, unpruned bool) (strategytest.PairStats, error) {
+	if s.cleaner != nil {
+		return strategytest.CheckCleanupPairs(s.cleaner, s.options, scenario, unpruned)
+	}
+	return strategytest.CheckPairs(s.strategy, s.options, scenario, unpruned)
+}
+
+// interleavings lets rivals act in every order, and returns how many states
+// there were.
+func interleavings(t *testing.T, rivals []string, of []subject) (states int) {
+	var mu sync.Mutex
+	t.Run("interleavings", func(t *testing.T) {
+		for _, s := range of {
+			for _, rivals := range rivals {
+				t.Run(s.name+"/"+rivals, func(t *testing.T) {
+					t.Parallel()
+					began := time.Now()
+					stats := kept(t, t.Name(), func() (strategytest.InterleavingStats, error) {
+						return strategytest.CheckInterleavings(s.strategy, s.options, rivals)
+					})
+					t.Logf("%s: %d states, %d plays, up to %d calls, %.0f s", t.Name(), stats.States, stats.Runs, stats.Depth, time.Since(began).Seconds())
+					mu.Lock()
+					defer mu.Unlock()
+					states += stats.States
+				})
+			}
+		}
+	})
+	return states
+}
+
+// Two releases, in every order of their calls, are small enough for every day.
+func TestTwoDeployers(t *testing.T) {
+	of := small()[:2]
+	for i := range of {
+		of[i].name = "every day/" + of[i].name
+	}
+	require.Greater(t, interleavings(t, []string{"two releases"}, of), 1000)
+}
+
+// What was pruned would have found nothing else: of two cleanups, ours and one
+// that is wrong, the pairs break the same laws with and without pruning.
+func TestPruningLosesNothing(t *testing.T) {
+	blind := func(ctx context.Context, r strategy.Runner, app string) error {
+		s, err := r.Cluster.Observe(ctx, app)
+		if err != nil {
+			return nil // and tomorrow is another day
+		}
+		for _, old := range s.Revisions {
+			if !s.HasTraffic(old.Name) {
+				_ = r.Cluster.Delete(ctx, app, old)
+			}
+		}
+		return nil
+	}
+	for name, s := range map[string]subject{
+		"ours":  {cleaner: sweep(cleanup.Policy{RunFailed: true}), options: strategytest.Options{Replicas: 1, Poll: 10 * time.Second}},
+		"blind": {cleaner: blind, options: strategytest.Options{Replicas: 1, Poll: 10 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pruned, some := s.pairs("one", false)
+			unpruned, all := s.pairs("one", true)
+			t.Logf("%d pairs of %d", pruned.Pairs, unpruned.Pairs)
+			require.Less(t, pruned.Pairs, unpruned.Pairs)
+			require.Equal(t, laws(all), laws(some))
+			require.Equal(t, name == "ours", all == nil)
+		})
+	}
+}
+
+// laws lists the laws that an error says were broken.
+func laws(err error) []string {
+	var broken []string
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range many.Unwrap() {
+			broken = append(broken, laws(err)...)
+		}
+	}
+	var breach *strategytest.Breach
+	if len(broken) == 0 && errors.As(err, &breach) {
+		broken = []string{breach.Law}
+	}
+	slices.Sort(broken)
+	return slices.Compact(broken)
+}
