@@ -11,7 +11,6 @@
 package strategy
 
 import (
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -91,14 +90,27 @@ func (f *fence) nextLook(before, s cluster.State, wrote string) {
 			return
 		}
 	}
-	for i, route := range s.Routes {
+	for i, route := range s.Traffic() {
 		_, doubted := f.doubtful[route.Name]
-		if i < len(before.Routes) && before.Routes[i].Name == route.Name && route.Name != wrote && !doubted &&
-			!maps.Equal(before.Routes[i].Weights, route.Weights) {
+		if was := before.Traffic(); i < len(was) && was[i].Name == route.Name && route.Name != wrote && !doubted && moved(before, s, was[i], route) {
 			f.doubtAll(s)
 			return
 		}
 	}
+}
+
+// moved reports whether a route brings traffic otherwise than before to a
+// revision that was there before: what a selector says of a new one is no news.
+func moved(before, s cluster.State, was, is cluster.Route) bool {
+	for _, r := range s.Revisions {
+		old, known := before.Named(r.Name)
+		n, had := was.Weights[r.Name]
+		m, has := is.Weights[r.Name]
+		if known && old.UID == r.UID && (had != has || n != m) {
+			return true
+		}
+	}
+	return false
 }
 
 // doubtAll doubts every object that has to do with traffic.

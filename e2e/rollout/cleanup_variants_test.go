@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/cutover-dev/cutover/cleanup"
 	"github.com/cutover-dev/cutover/cluster/kube"
@@ -181,17 +182,18 @@ func autoscaler(version string) func(*world, strategy.Event) {
 			size = sizes[e.Turn-1]
 		}
 		sets := w.client.AppsV1().ReplicaSets(w.ns)
-		scale, err := sets.GetScale(w.t.Context(), webapp+"-"+version, metav1.GetOptions{})
-		require.NoError(w.t, err)
 		if _, ends := e.Step.(strategy.Done); ends {
 			size = autoscaled
 		}
-		if scale.Spec.Replicas == size {
-			return
-		}
-		scale.Spec.Replicas = size
-		_, err = sets.UpdateScale(w.t.Context(), webapp+"-"+version, scale, metav1.UpdateOptions{})
-		require.NoError(w.t, err)
+		require.NoError(w.t, retry.RetryOnConflict(retry.DefaultBackoff, func() error { // status moves the version, too
+			scale, err := sets.GetScale(w.t.Context(), webapp+"-"+version, metav1.GetOptions{})
+			if err != nil || scale.Spec.Replicas == size {
+				return err
+			}
+			scale.Spec.Replicas = size
+			_, err = sets.UpdateScale(w.t.Context(), webapp+"-"+version, scale, metav1.UpdateOptions{})
+			return err
+		}))
 	}
 }
 

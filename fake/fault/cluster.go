@@ -199,10 +199,11 @@ func (c *Cluster) answered(call Call, s cluster.State, err error) {
 	}
 }
 
-// Land lets everything that is still under way arrive, if it may be for so long.
-func (c *Cluster) Land() { c.land(func(letter) bool { return true }) }
+// Land lets everything that is still under way arrive, if it may be for so long,
+// and returns how much that was.
+func (c *Cluster) Land() int { return c.land(func(letter) bool { return true }) }
 
-func (c *Cluster) land(now func(letter) bool) {
+func (c *Cluster) land(now func(letter) bool) (arrived int) {
 	waiting := c.underway
 	c.underway = nil
 	for _, l := range waiting {
@@ -211,8 +212,10 @@ func (c *Cluster) land(now func(letter) bool) {
 			c.underway = append(c.underway, l)
 		case c.Clock.Now().Sub(l.sent) < c.lands():
 			c.arrive(l)
+			arrived++
 		}
 	}
+	return arrived
 }
 
 func (c *Cluster) lands() time.Duration {

@@ -5,6 +5,7 @@ package strategytest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -55,6 +56,9 @@ type judge struct {
 	ended bool // the main client has ended for the first time
 	stuck bool // a proxy never follows: no reader of the API can know
 
+	condemned []string         // the releases of which a gate has said that they fail
+	kept      cluster.Revision // what a cleanup may not let go: the newest that really served
+
 	author    *client
 	arriving  bool
 	written   int
@@ -69,12 +73,28 @@ func (j *judge) arm() {
 	j.written, j.lasting = j.began, t.w.Lasting(app)
 	j.floor = min(t.w.Endpoints(app), t.proof.Replicas)
 	j.otherSeen = objects(t.w.State(other))
+	j.kept = newestServing(t.w.State(app))
 	for _, e := range t.schedule.Faults {
 		if e.Fault == fault.Mutated && e.Form == 0 {
 			j.wild, j.floor = true, j.floor-1 // somebody else wants less
 		}
 	}
 	j.armed = true
+}
+
+// newestServing is the newest revision that serves with 90 % of what the largest
+// serves with.
+func newestServing(s cluster.State) (newest cluster.Revision) {
+	most := 0
+	for _, r := range s.Revisions {
+		most = max(most, s.Lasting(r.Name))
+	}
+	for _, r := range s.Revisions {
+		if n := s.Lasting(r.Name); n > 0 && n*10 >= most*9 {
+			newest = r
+		}
+	}
+	return newest
 }
 
 // objects is what identifies the objects of an app and their versions.
@@ -126,7 +146,8 @@ func (j *judge) change() {
 	j.written, j.lasting = written, lasting
 	t.tale.change(ours)
 	switch {
-	case blamed && j.arriving && !j.wild:
+	case j.arriving && j.wild: // when it was sent, the world was another
+	case blamed && j.arriving:
 		j.breach(Fence, fmt.Sprintf("%s, sent by a run before, leaves %d of %d endpoints for certain, and the floor is %d", j.last(), lasting, was, floor))
 	case blamed && !j.author.blind && lasting == 0:
 		j.breach(BlackHole, fmt.Sprintf("%s leaves none of %d endpoints for certain", j.last(), was))
@@ -137,7 +158,7 @@ func (j *judge) change() {
 			j.breach(Floor, fmt.Sprintf("%d endpoints serve, and the floor is %d", n, j.floor))
 		}
 	}
-	if ours && !j.author.blind {
+	if ours && !j.author.blind && !j.arriving {
 		j.drained()
 	}
 }
@@ -182,6 +203,9 @@ func (j *judge) drained() {
 func (j *judge) sends(c *client, call fault.Call) {
 	t := j.trial
 	c.now = call
+	if c.sent++; c.sent > 2*tooMany {
+		j.breach(Termination, fmt.Sprintf("%s goes on without end: %d calls, the last: %v", c.id, c.sent, call))
+	}
 	if t.main != nil && c.cluster == t.main.cluster && !j.ended {
 		j.calls = append(j.calls, call.Kind)
 	}
@@ -243,6 +267,9 @@ func (j *judge) revision(c *client, call fault.Call) {
 }
 
 func (j *judge) removes(c *client, call fault.Call, found cluster.Revision) {
+	if j.trial.proof.Careful && c.job.release == "" && !j.wild && found.Seq > j.kept.Seq && found.Outcome.Result != cluster.Failed {
+		j.breach(Sequence, fmt.Sprintf("%s sends %v, which is newer than %s, which serves: its run may be under way", c.id, call, j.kept.Name))
+	}
 	if !c.state.Dark(found) {
 		j.breach(Order, fmt.Sprintf("%s sends %v, which is not dark: %d endpoints, enabled %t", c.id, call, c.state.Exposed(found.Name), found.Enabled))
 	}
@@ -256,6 +283,8 @@ func (j *judge) decides(c *client, call fault.Call, found cluster.Revision) {
 		return
 	case was == cluster.Failed, was == cluster.Good && is == cluster.Undecided:
 		j.breach(Decision, fmt.Sprintf("%s makes %s %v, which was %v", c.id, found.Name, is, was))
+	case is == cluster.Good && slices.Contains(j.condemned, found.Release):
+		j.breach(Decision, fmt.Sprintf("%s records %s as good, and a gate has said that it fails", c.id, found.Name))
 	case is == cluster.Good && found.Release == c.job.release:
 		if why := alone(c.state, found); why != "" {
 			j.breach(Decision, fmt.Sprintf("%s records %s as good: %s", c.id, found.Name, why))
@@ -378,9 +407,29 @@ func (j *judge) settled(o outcome) {
 		j.breach(Convergence, "nothing serves when nothing moves any more")
 	case len(lit) > 1 && !j.trial.proof.Careful:
 		j.breach(Convergence, fmt.Sprintf("%s and %s are both in traffic when nothing moves any more", lit[0].Name, lit[1].Name))
+	case j.strayed(o, s, lit) != "":
+		j.breach(Convergence, j.strayed(o, s, lit))
 	case len(lit) == 1 && s.ReliedOn(lit[0].Name) < min(j.floor, lit[0].Replicas):
 		j.breach(Convergence, fmt.Sprintf("%d endpoints of %s serve when nothing moves any more, and the floor is %d", s.ReliedOn(lit[0].Name), lit[0].Name, j.floor))
 	}
+}
+
+// strayed says why it is the wrong revision that serves in the end: after a
+// cleanup another than the newest that served, after a give-back another than the
+// newest good one.
+func (j *judge) strayed(o outcome, s cluster.State, lit []cluster.Revision) string {
+	t := j.trial
+	if j.wild || len(lit) != 1 {
+		return ""
+	}
+	if t.proof.cleaner != nil && o == done && j.kept.Name != "" && lit[0].Seq < j.kept.Seq {
+		return fmt.Sprintf("%s serves, and %s is the newest that did", lit[0].Name, j.kept.Name)
+	}
+	mine, found := s.Find(t.main.job.release)
+	if good, ok := s.NewestGood(mine); found && ok && o == outcome(strategy.Failed.String()) && mine.Outcome.Result == cluster.Failed && lit[0].Seq < good.Seq {
+		return fmt.Sprintf("%s was given up, %s serves, and the newest good one is %s", mine.Name, lit[0].Name, good.Name)
+	}
+	return ""
 }
 
 // scoped judges that nobody has touched another app.

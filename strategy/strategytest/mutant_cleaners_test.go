@@ -99,6 +99,25 @@ func goes(s cluster.State) []cluster.Revision {
 func wrongCleaners() []mutant {
 	return []mutant{
 		{
+			name: "cleaner-newer-in-flight", law: Sequence, of: ofCareful,
+			mistake: "What is newer than what serves is deleted though nobody has said that its run failed.",
+			like:    "a nightly cleanup that deletes a release while it boots",
+			cleaner: sweep(nil, sweeping),
+		},
+		{
+			name: "cleaner-first-of-the-list", law: Convergence, of: bareCleanup,
+			mistake: "The first revision that serves is kept: the list was taken to begin with the newest.",
+			like:    "a sort the other way round",
+			cleaner: sweep(loop{}.run, keeps(func(s cluster.State) (cluster.Revision, bool) {
+				for _, r := range s.Revisions {
+					if r.Enabled && r.Unsettled == 0 && s.ReliedOn(r.Name) >= max(1, r.Replicas) {
+						return r, true
+					}
+				}
+				return cluster.Revision{}, false
+			})),
+		},
+		{
 			name: "cleaner-any-traffic", law: Floor, of: bareCleanup,
 			mistake: "The newest revision with any traffic at all is kept.",
 			like:    "the rule of the script that most have: the newest with traffic",

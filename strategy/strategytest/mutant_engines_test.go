@@ -17,6 +17,7 @@ import (
 // A loop is an engine. Its zero value makes no mistake; each field is one.
 type loop struct {
 	never bool // it never gives up
+	rash  bool // it does not wait until nothing that was sent can land
 
 	// look takes the place of a look.
 	look func(ctx context.Context, c cluster.Cluster, last cluster.State) (cluster.State, error)
@@ -53,7 +54,7 @@ const landed = 61 * time.Second
 func (l loop) run(ctx context.Context, r strategy.Runner, app string, target cluster.Target, s strategy.Strategy) (strategy.Done, error) {
 	it := &lap{loop: l, Runner: r, app: app, target: target.Named(), strategy: s, doubt: true, written: map[string]int{}}
 	for {
-		if it.doubt {
+		if it.doubt && !l.rash {
 			_ = it.Clock.Sleep(ctx, landed)
 		}
 		it.doubt = false
@@ -222,6 +223,12 @@ func writes(step strategy.Step) bool {
 
 func wrongEngines() []mutant {
 	return []mutant{
+		{
+			name: "engine-no-fence", law: Fence, of: bareRoutes, first: "upgrade",
+			mistake: "It does not wait for a write of unknown effect, and touches nothing either.",
+			like:    "a switch that timed out lands after its revision was given up",
+			engine:  loop{rash: true}.run,
+		},
 		{
 			name: "engine-canceled-is-nil", law: NoLies, of: bareLabels,
 			mistake: "A canceled context ends the run with nil.",

@@ -131,6 +131,22 @@ func onceOnly() strategy.Strategy {
 func wrongStrategies() []mutant {
 	return []mutant{
 		{
+			name: "strategy-gate-is-asked-only", law: Decision, of: ofRedBlack,
+			mistake: "A gate is asked, and what it says is not heard.",
+			like:    "an analysis whose failure is a warning",
+			strategy: misread(redBlack, func(in *strategy.Input) {
+				if in.Checked.Name != "" {
+					in.Checked.Verdict = health.Pass
+				}
+			}),
+		},
+		{
+			name: "strategy-back-to-the-first", law: Convergence, of: ofRedBlack,
+			mistake:  "Traffic goes back to the oldest good revision, and not to the newest.",
+			like:     "a search from the wrong end of a list",
+			strategy: backToTheFirst(),
+		},
+		{
 			name: "strategy-switch-before-ready", law: BlackHole, of: ofBlueGreen,
 			mistake:  "Pods that exist count as pods that are ready.",
 			like:     "a selector that is switched to what still boots",
@@ -344,4 +360,28 @@ func wrongStrategies() []mutant {
 			}),
 		},
 	}
+}
+
+// backToTheFirst is red-black that takes all good revisions but the first for
+// failed ones when it goes back.
+func backToTheFirst() strategy.Strategy {
+	hidden := misread(redBlack, func(in *strategy.Input) {
+		mine, _ := in.Mine()
+		first := true
+		for i, r := range in.State.Revisions {
+			if mine.Outcome.Result != cluster.Failed || r.Name == mine.Name || !in.State.IsGood(r) {
+				continue
+			}
+			if !first {
+				in.State.Revisions[i].Outcome.Result = cluster.Failed
+			}
+			first = false
+		}
+	})
+	return puts(hidden, func(_ strategy.Input, put strategy.Put, found cluster.Revision) strategy.Step {
+		if found.Outcome.Result == cluster.Good {
+			put.Revision.Outcome = found.Outcome
+		}
+		return put
+	})
 }

@@ -49,6 +49,7 @@ type twin struct {
 
 var (
 	labels   = Options{Replicas: 2}
+	careful  = Options{Replicas: 2, Careful: true}
 	selector = Options{Replicas: 2, World: fake.World{Can: cluster.Can{Select: true}}}
 	batched  = Options{World: fake.World{Batch: 2}}
 
@@ -62,6 +63,7 @@ var (
 	bareLabels  = twin{name: "RedBlack, bare loop", strategy: redBlack, options: with(labels, loop{}.run)}
 	bareRoutes  = twin{name: "BlueGreen, bare loop", strategy: blueGreen, options: with(selector, loop{}.run)}
 	ofCleanup   = twin{name: "cleanup", cleaner: sweep(nil, sweeping), options: labels}
+	ofCareful   = twin{name: "careful cleanup", cleaner: sweep(nil, cleanup.Strategy{}), options: careful}
 	bareCleanup = twin{name: "cleanup, bare loop", cleaner: sweep(loop{}.run, sweeping), options: labels}
 	overRoutes  = twin{name: "cleanup of routes, bare loop", cleaner: sweep(loop{}.run, sweeping), options: selector}
 )
@@ -72,7 +74,7 @@ func with(o Options, e Engine) Options {
 }
 
 func twins() []twin {
-	return []twin{ofRedBlack, ofBlueGreen, bareRoutes, ofCleanup, overRoutes}
+	return []twin{ofRedBlack, ofBlueGreen, bareRoutes, ofCleanup, ofCareful, overRoutes}
 }
 
 func mutants() []mutant {

@@ -159,6 +159,10 @@ func (p *proof) scenariosOf(gates []string) []scenario {
 	for _, gate := range gates {
 		all = append(all, scenario{name: "gate-" + gate + "-fails", start: older, job: fails(p.deploy("build-2", 0), gate)})
 	}
+	if len(gates) > 0 {
+		last := gates[len(gates)-1]
+		all = append(all, scenario{name: "third-" + last + "-fails", start: deployed("build-2"), job: fails(p.deploy("build-3", 0), last)})
+	}
 	return all
 }
 

@@ -154,13 +154,14 @@ func (p *proof) unsettled(all []cluster.Revision) []cluster.Revision {
 func (p *proof) pure(in strategy.Input) error {
 	before := fmt.Sprint(in)
 	step := p.strategy.Next(in)
+	after := fmt.Sprint(in)
 	breach := &Breach{Law: Purity, Schedule: Schedule{Scenario: "plans"}, Tale: in.Target.Release + " in\n" + describe(in.State)}
 	switch again := p.strategy.Next(in); {
 	case step == nil:
 		breach.Why = "Next returned nil"
 	case fmt.Sprint(step) != fmt.Sprint(again):
 		breach.Why = fmt.Sprintf("Next says %v, and asked again %v", step, again)
-	case fmt.Sprint(in) != before:
+	case after != before || fmt.Sprint(in) != before:
 		breach.Why = fmt.Sprintf("Next has changed its Input: it is now\n%v", in)
 	default:
 		law, why := p.unlawful(in.State, step)

@@ -222,9 +222,12 @@ func (g gate) Check(ctx context.Context, _ health.Look) (v health.Verdict, why s
 	v = health.Pass
 	e, planned := in.client.cluster.Ask(ctx, app, func(context.Context) { v, why = in.trial.verdict(in.client, g.name) })
 	if planned {
-		return in.trial.gateFails(in.client, e, v, why)
+		v, why, err = in.trial.gateFails(in.client, e)
 	}
-	return v, why, nil
+	if v == health.Fail {
+		in.trial.judge.condemned = append(in.trial.judge.condemned, in.client.job.release)
+	}
+	return v, why, err
 }
 
 // verdict is what the scenario has a gate say.
@@ -240,7 +243,7 @@ func (t *trial) verdict(c *client, name string) (health.Verdict, string) {
 }
 
 // gateFails is F47.
-func (t *trial) gateFails(c *client, e fault.Event, v health.Verdict, why string) (health.Verdict, string, error) {
+func (t *trial) gateFails(c *client, e fault.Event) (health.Verdict, string, error) {
 	t.tale.says(c, "!! "+e.Describe())
 	switch e.Form {
 	case 0:

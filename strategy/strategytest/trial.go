@@ -50,6 +50,7 @@ type client struct {
 	state  cluster.State // its last look
 	blind  bool          // the world was disturbed since
 	turns  int
+	sent   int            // calls
 	event  strategy.Event // the last, by which its memory is asked for
 	now    fault.Call     // the one under way, or the last
 
@@ -255,8 +256,8 @@ func (t *trial) play() result {
 	t.main = t.client(t.scenario.job)
 	t.main.cluster.Plan = t.schedule.Faults
 	o := t.drive()
-	t.main.cluster.Land()
 	if o == died && t.schedule.Then == Nothing {
+		t.main.cluster.Land()
 		t.rest = nil
 		t.pass(time.Hour)
 		t.judge.abandoned()
@@ -266,6 +267,9 @@ func (t *trial) play() result {
 	if o == died {
 		j = t.proof.job(t.schedule.Then, j)
 		o = t.goOn(j)
+	}
+	if t.main.cluster.Land() > 0 && j.release != t.main.job.release {
+		o, _ = t.run(t.process(t.main, j)) // it was done, and now there is more to do
 	}
 	t.heal()
 	t.pass(5 * time.Minute)
@@ -312,7 +316,6 @@ func (t *trial) goOn(j job) (o outcome) {
 		c.cluster.Admit()
 		c = t.process(c, j)
 	}
-	t.main.cluster.Land()
 	return o
 }
 
