@@ -5,7 +5,6 @@ package strategytest_test
 
 import (
 	"flag"
-	"fmt"
 	"runtime"
 	"slices"
 	"strconv"
@@ -137,5 +136,5 @@ func BenchmarkSchedules(b *testing.B) {
 	perHour := float64(counted) / b.Elapsed().Hours()
 	b.ReportMetric(perHour/1e6, "Mschedules/h")
 	b.ReportMetric(float64(calls[len(calls)/2]), "calls-median")
-	b.Log(fmt.Sprintf("%d of %d schedules counted: %.1f million an hour on %d cores, %d calls (median)", counted, next, perHour/1e6, runtime.GOMAXPROCS(0), calls[len(calls)/2]))
+	b.Logf("%d of %d schedules counted: %.1f million an hour on %d cores, %d calls (median)", counted, next, perHour/1e6, runtime.GOMAXPROCS(0), calls[len(calls)/2])
 }
