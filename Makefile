@@ -34,7 +34,7 @@ quick: format vet staticcheck unit
 
 # What of the suite is run with the race detector, too: it has no goroutines but
 # those of its tests, and is ten times as slow with it.
-QUICK := ^(TestAToken|TestASchedule|TestBug|ExampleCheck)
+QUICK := ^(TestAToken|TestASchedule)
 
 format:
 	$(call part,gofmt,out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not formatted: $$out"; exit 1; })

@@ -8,10 +8,14 @@
 //     State of Revisions and Routes), and the errors that callers act on
 //   - cluster/kube: the Cluster over client-go
 //   - cluster/clustertest: the laws of a Cluster, to prove your own
-//   - strategy: Strategy, the Runner, red-black and blue-green
+//   - strategy: Strategy, the Runner, red-black and blue-green, and the Rules
+//     that they are made of
+//   - strategy/strategytest: proves a strategy or a cleanup of your own, or shows
+//     what is wrong with it
 //   - cleanup: which revisions may go after a run that failed, and why
 //   - health: gates, which say whether a revision is fit for more traffic
-//   - fake: a simulated cluster that is its own clock
+//   - fake: a simulated cluster that is its own clock; fake/fault: what can go
+//     wrong, by name; fake/apiserver: a simulated apiserver
 //   - examples: programs to start from
 //
 // # The loop
@@ -34,6 +38,10 @@
 // is the newest good one.
 //
 // # Guarantees
+//
+// Each is a law of strategytest by the same name, judged at every single change
+// (make faults), and one that a wrong strategy, engine, guard or cleanup is shown
+// to break (make mutants).
 //
 //   - Floor: no write of ours may bring the ready endpoints of a traffic route
 //     below the floor, nor lower them further if they are below; the floor is

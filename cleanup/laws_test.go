@@ -430,3 +430,42 @@ func TestWaitsForTheClusterTenMinutes(t *testing.T) {
 func TestNothingToCleanUp(t *testing.T) {
 	require.Equal(t, strategy.Done{}, next(state(nil, service("web", nil)), cleanup.Policy{}, noon))
 }
+
+// Traffic is taken in the way that the cluster moves it: a route is given to what
+// is kept alone, a label is turned off. What is off already, and still listed, is
+// waited for.
+func TestTrafficIsTakenWhereItIsMoved(t *testing.T) {
+	both := map[string]int{"web-v001": 100, "web-v002": 100}
+	alone := map[string]int{"web-v001": 100}
+	for _, c := range []struct {
+		name    string
+		can     cluster.Can
+		weights map[string]int
+		want    strategy.Step
+	}{
+		{"a selector names it", cluster.Can{Select: true}, both, strategy.SetRoute{}},
+		{"a selector names it no more", cluster.Can{Select: true}, alone, strategy.Wait{}},
+		{"labels", cluster.Can{Enable: true}, nil, strategy.Put{}},
+		{"labels, whatever weights say", cluster.Can{Enable: true}, both, strategy.Put{}},
+	} {
+		s := state([]cluster.Revision{found(1, 3, 3, true), found(2, 3, 3, true)}, service("web", serving{"web-v001": 3, "web-v002": 1}))
+		s.Can, s.Routes[0].Weights = c.can, c.weights
+		step := next(s, cleanup.Policy{}, noon)
+		require.IsType(t, c.want, step, "%s: %v", c.name, step)
+		switch step := step.(type) {
+		case strategy.SetRoute:
+			require.Equal(t, alone, step.Route.Weights)
+		case strategy.Put:
+			require.Equal(t, "web-v002", step.Revision.Name)
+			require.False(t, step.Revision.Enabled)
+		}
+	}
+	workers := state([]cluster.Revision{found(1, 3, 3, true), found(2, 3, 1, true)})
+	require.False(t, next(workers, cleanup.Policy{}, noon).(strategy.Put).Revision.Enabled, "a worker")
+
+	// Nothing is left to take, and yet it is not dark: there is no step for it.
+	off := found(2, 3, 3, true)
+	s := state([]cluster.Revision{found(1, 3, 3, true), off}, service("web", serving{"web-v001": 3}))
+	s.Can, s.Routes[0].Weights = cluster.Can{Select: true}, alone
+	require.Equal(t, strategy.Done{}, next(s, cleanup.Policy{}, noon))
+}

@@ -175,7 +175,7 @@ func TestAPreviewIsNoTrafficThatCouldBeMissed(t *testing.T) {
 		Can:    cluster.Can{Enable: true, Select: true},
 		Routes: []cluster.Route{{Name: "service/test", Preview: true}, {Name: "service/web"}},
 	}, 2)
-	require.Equal(t, 4, c.Held(app, "web-v001"), "two nodes, two routes")
+	require.Equal(t, 2, c.Held(app, "web-v001"), "two nodes, and one route that is traffic")
 	preview := c.State(app).Routes[0]
 	preview.Weights = map[string]int{}
 	require.NoError(t, c.SetRoute(ctx, app, preview))

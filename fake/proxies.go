@@ -86,14 +86,17 @@ func (a *application) reach(i int) (reached nodeSet) {
 }
 
 // Held returns in how many views a pod of this revision, or of one that had its
-// name, is still held: each node's proxy has a view of each route of the app,
-// previews too. A pod that Orphan left and that lives is nobody's, and does not
+// name, is still held: each node's proxy has a view of each traffic route of the
+// app. A pod that Orphan left and that lives is nobody's, and does not
 // count. While proxies follow at once their views are the endpoints.
 func (c *Cluster) Held(app, revision string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, n := c.app(app), 0
-	for i := range a.routes {
+	for i, route := range a.routes {
+		if route.Preview || route.Fixed {
+			continue
+		}
 		var held nodeSet
 		a.every(func(p *pod) {
 			switch {

@@ -92,6 +92,16 @@ type bySelector struct {
 // object, for names are used again.
 func switchedTo(r cluster.Revision) string { return "to " + r.Name + " " + r.UID }
 
+func (m bySelector) claim(in Input, r cluster.Revision) Step {
+	for _, route := range in.State.Traffic() {
+		if _, named := route.Weights[r.Name]; named && route.Note != switchedTo(r) {
+			route.Note = switchedTo(r)
+			return SetRoute{route, "somebody else has switched it, and it may be"}
+		}
+	}
+	return nil
+}
+
 func (m bySelector) to(in Input, r cluster.Revision, why string) Step {
 	for _, route := range in.State.Traffic() {
 		if _, named := route.Weights[r.Name]; named {
@@ -165,8 +175,8 @@ func (m bySelector) clearThird(in Input, route cluster.Route, r cluster.Revision
 		switch n := in.State.Exposed(third.Name); {
 		case n > 0: // somebody has moved a route, and its endpoints have yet to follow
 			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, third.Name)}
-		case third.Replicas > 0 && !in.Held(third.Moved, m.drain):
-			return Wait{Why: third.Name + " drains", Until: in.Until(third.Moved, m.drain)}
+		case third.Replicas > 0 && !in.Held(in.outSince(third), m.drain):
+			return Wait{Why: third.Name + " drains", Until: in.Until(in.outSince(third), m.drain)}
 		case third.Replicas > 0:
 			return scale(third, 0, "while two revisions are selected, a third would be too")
 		}

@@ -84,7 +84,7 @@ func (f *fence) nextLook(before, s cluster.State, wrote string) {
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
 		_, doubted := f.doubtful[r.Name]
-		changed := was.Enabled != r.Enabled && s.Can.Enable || was.Outcome != r.Outcome
+		changed := was.Enabled != r.Enabled && onPods(s) || was.Outcome != r.Outcome
 		if known && changed && was.UID == r.UID && r.Name != wrote && !doubted {
 			f.doubtAll(s)
 			return
@@ -116,7 +116,7 @@ func moved(before, s cluster.State, was, is cluster.Route) bool {
 // doubtAll doubts every object that has to do with traffic.
 func (f *fence) doubtAll(s cluster.State) {
 	for _, r := range s.Revisions {
-		if s.Can.Enable && (r.Pods > 0 || r.Replicas > 0) {
+		if onPods(s) && (r.Pods > 0 || r.Replicas > 0) {
 			f.doubt(r.Name, s)
 		}
 	}
@@ -146,6 +146,9 @@ func unfinished(s cluster.State) bool {
 	return false
 }
 
+// onPods reports whether pods carry what has traffic: a worker's do, too.
+func onPods(s cluster.State) bool { return s.Can.Enable || s.Worker() && !s.Can.Select && !s.Can.Weigh }
+
 const touched = "touched, so that no write sent before can still land"
 
 // before returns the step itself, or a touch that must come before it.
@@ -162,7 +165,7 @@ func (f *fence) before(in Input, step Step) Step {
 	}
 	for _, r := range in.State.Revisions {
 		d, doubted := f.doubtful[r.Name]
-		if !doubted || r.Name == object || !in.State.Can.Enable || f.holds(r.Fence, d.epoch) || d.outdated(r) {
+		if !doubted || r.Name == object || !onPods(in.State) || f.holds(r.Fence, d.epoch) || d.outdated(r) {
 			continue // the write itself keeps late ones from its own object
 		}
 		return f.touch(r)
@@ -215,7 +218,7 @@ func needsFence(in Input, step Step) (object string, needs bool) {
 		r := step.Revision
 		found, ok := in.State.Named(r.Name)
 		good := r.Enabled && r.Outcome.Result == cluster.Good && found.Outcome.Result != cluster.Good
-		off := in.State.Can.Enable && !r.Enabled && (found.Enabled || found.Unsettled > 0)
+		off := onPods(in.State) && !r.Enabled && (found.Enabled || found.Unsettled > 0)
 		if good {
 			return "", true // which writes no traffic
 		}

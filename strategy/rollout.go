@@ -38,9 +38,11 @@ type Rules struct {
 // there is nothing to do about it: then the next rule decides.
 type Rule func(in Input, mine cluster.Revision) Step
 
-// A mover moves traffic. Both methods return the next step of many, and nil when
+// A mover moves traffic. Its methods return the next step of many, and nil when
 // the look shows that there is nothing left to do.
 type mover interface {
+	// claim notes that a revision has its traffic by right, if that is not noted.
+	claim(in Input, r cluster.Revision) Step
 	// to brings traffic to a revision, besides what has it or in its place.
 	to(in Input, r cluster.Revision, why string) Step
 	// off takes what is left of it from every other one.
@@ -123,9 +125,16 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 		if step := boot(in, mine, ru.Ready); step != nil {
 			return step
 		}
+	}
+	claim := ru.move.claim(in, mine)
+	foreign := mine.Enabled && claim != nil && mine.Outcome.Result == cluster.Undecided && ru.Before != nil
+	if !mine.Enabled || foreign { // what somebody else has brought traffic to is judged, too
 		if step := ru.ask(in, mine, beforeTraffic, ru.Before, in.Until(mine.Raised, ru.Ready)); step != nil {
 			return step
 		}
+	}
+	if foreign {
+		return claim
 	}
 	return ru.within(in, ru.move.to(in, mine, "it is ready"), func(found string) Step { return fail(mine, found) }, mine)
 }
@@ -255,8 +264,8 @@ func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 		return ru.within(in, behind(bad), func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }, bad)
 	}
 	if bad.Replicas > 0 {
-		if !in.Held(bad.Moved, ru.Drain) {
-			return Wait{Why: bad.Name + " drains", Until: in.Until(bad.Moved, ru.Drain)}
+		if !in.Held(in.outSince(bad), ru.Drain) {
+			return Wait{Why: bad.Name + " drains", Until: in.Until(in.outSince(bad), ru.Drain)}
 		}
 		return scale(bad, 0, "it was given up")
 	}
@@ -278,8 +287,8 @@ func (ru Rules) leftovers(in Input, back, bad cluster.Revision) Step {
 		case r.Outcome.Result == cluster.Undecided:
 			return fail(r, "superseded by "+bad.Name)
 		case r.Outcome.Result != cluster.Failed || r.Replicas == 0 || r.Seq <= back.Seq:
-		case !in.Held(r.Moved, ru.Drain):
-			return Wait{Why: r.Name + " drains", Until: in.Until(r.Moved, ru.Drain)}
+		case !in.Held(in.outSince(r), ru.Drain):
+			return Wait{Why: r.Name + " drains", Until: in.Until(in.outSince(r), ru.Drain)}
 		default:
 			return scale(r, 0, "it was given up")
 		}
@@ -354,8 +363,19 @@ func (byLabel) to(_ Input, r cluster.Revision, why string) Step {
 	if r.Enabled && r.Unsettled == 0 {
 		return behind(r)
 	}
-	r.Enabled = true
+	r.Enabled, r.Note = true, turnedOn
 	return Put{r, why}
+}
+
+// turnedOn is the Note of a revision that a rule has turned on, in the same write.
+const turnedOn = "turned on"
+
+func (byLabel) claim(_ Input, r cluster.Revision) Step {
+	if r.Note == turnedOn {
+		return nil
+	}
+	r.Note = turnedOn
+	return Put{r, "somebody else has turned it on, and it may be"}
 }
 
 func (byLabel) off(in Input, keep cluster.Revision, why string) Step {

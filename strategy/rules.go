@@ -148,6 +148,10 @@ func TakeOff(in Input, r, keep cluster.Revision, why string) Step {
 	return nil
 }
 
+// outSince is when a revision was last seen to leave traffic; if there was a break
+// in this run's looks since, or a jump of the clock, when it began to look again.
+func (in Input) outSince(r cluster.Revision) time.Time { return later(r.Moved, in.broken) }
+
 // later returns the last of some times.
 func later(times ...time.Time) time.Time {
 	var last time.Time

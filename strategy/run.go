@@ -73,7 +73,7 @@ func (e Event) Memory() uint64 {
 		return 0
 	}
 	r := e.run
-	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.checked, r.uid,
+	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.checked, r.uid,
 		r.settled, r.sent, r.wrote, r.answers)
 }
 
@@ -140,6 +140,7 @@ type run struct {
 	began   time.Time     // when the last look began, by the Clock
 	next    time.Time     // when the next one is due
 	watched time.Time
+	broken  time.Time // watched, if the looks were broken off
 	checked Checked
 	uid     string         // of the run's own revision, once it was seen
 	settled bool           // the target was seen good and alone, and the run stays
@@ -290,6 +291,9 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	if first || gap || jump {
 		r.watched = state.At
 	}
+	if !first && (gap || jump) {
+		r.broken = state.At
+	}
 	if first {
 		r.fence.firstLook(state)
 	} else {
@@ -297,7 +301,7 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	}
 	r.wrote = ""
 	r.state, r.began, r.next = state, began, r.Clock.Now()
-	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew}
+	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken}
 	r.checked = Checked{}
 	return in, nil
 }

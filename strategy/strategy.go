@@ -44,6 +44,8 @@ type Input struct {
 	Checked Checked        // what the last step found, if it was a Check; zero otherwise
 	Watched time.Time      // since when this run has looked without a gap, by the cluster's clock
 	Skew    time.Duration  // added to every hold, for clocks that differ
+
+	broken time.Time // Watched, if that is not the run's first look
 }
 
 // Checked is the answer to a Check. It is input to exactly one plan.

@@ -202,7 +202,11 @@ func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why st
 		now, before, then := 0, 0, 0
 		for _, found := range g.state.Revisions {
 			now += r.Serving[found.Name]
-			before += g.worst(found, found.Replicas, r)
+			if found.Name == after.Name { // what it may lose, at the most
+				before += max(0, g.weighed(found, r)-max(0, found.Pods-found.Replicas))
+			} else {
+				before += g.worst(found, found.Replicas, r)
+			}
 			switch {
 			case route != nil && route.Name == r.Name:
 				then += g.routed(found, r, *route)
@@ -223,10 +227,18 @@ func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why st
 // any more and the cluster removes, of the pods above the wanted replicas, ready
 // ones first.
 func (g *Guard) worst(found cluster.Revision, replicas int, r cluster.Route) int {
-	if r.Weights != nil && g.state.Can.Weigh && r.Weights[found.Name] == 0 {
+	if g.weighed(found, r) == 0 {
 		return 0
 	}
 	return max(0, g.state.LastingOn(r, found.Name)-max(0, found.Pods-replicas))
+}
+
+// weighed is how many endpoints of a revision on a route get requests.
+func (g *Guard) weighed(found cluster.Revision, r cluster.Route) int {
+	if r.Weights != nil && g.state.Can.Weigh && r.Weights[found.Name] == 0 {
+		return 0
+	}
+	return r.Serving[found.Name]
 }
 
 // routed is how many endpoints a revision has on a route once that is as

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
 	"github.com/cutover-dev/cutover/strategy"
 	"github.com/cutover-dev/cutover/strategy/strategytest"
 )
@@ -25,6 +26,7 @@ func TestBugs(t *testing.T) {
 		"an overlap took the replicas of what still served":                   {"BlueGreen-overlap", "over-created F45.8@26"},
 		"an undo left the release of a dead run undecided, so reruns touched": {"RedBlack", "over-half-on F21.1@2 then undo"},
 		"an undo left what an older run had left undecided":                   {"RedBlack", "undo F43.0@1"},
+		"a gate's no was lost when somebody else brought traffic":             {"RedBlack", "gate-before-fails F43.5@5"},
 		"a cleanup waited without end for endpoints that never follow":        {"Cleanup", "both-live F32.1@1"},
 		"a cleanup took the traffic of the one that it had kept":              {"Cleanup", "both-live F36.0@2"},
 		"a cleanup counted pods that were only just born with traffic":        {"Cleanup", "both-live F40.0@3"},
@@ -61,4 +63,29 @@ func TestBugARevisionWithOnePodDownWasNoWayBack(t *testing.T) {
 	require.True(t, s.IsGood(s.Revisions[0]))
 	s.Revisions[0].Unsettled = 1
 	require.False(t, s.IsGood(s.Revisions[0]), "half flipped, it is what a run that died has left")
+}
+
+// The fence took a worker, whose pods carry what works, for an app that has no
+// traffic to lose: a dead run's late write took the last one that worked.
+func TestBugTheFenceLeftWorkersOut(t *testing.T) {
+	tale, err := strategytest.Replay(worker{}, strategytest.Options{Replicas: 2, World: fake.World{Worker: true}}, "upgrade F21.2@8 then undo")
+	require.NoError(t, err)
+	require.Regexp(t, "killed", tale)
+}
+
+// worker is every rule there is, over what the cluster can.
+type worker struct{}
+
+func (worker) Next(in strategy.Input) strategy.Step {
+	var r strategy.Rules
+	return r.Next(in, r.BringUp, r.Serve, strategy.Supersede, r.Alone, r.Watch)
+}
+
+// A panic is a breach with its schedule, like any other.
+func TestAPanicIsABreach(t *testing.T) {
+	_, err := strategytest.Check(strategy.Func(func(strategy.Input) strategy.Step { panic("oh") }), strategytest.Options{})
+	var breach *strategytest.Breach
+	require.ErrorAs(t, err, &breach)
+	require.Equal(t, strategytest.Termination, breach.Law)
+	require.ErrorContains(t, err, "panic: oh")
 }

@@ -200,6 +200,10 @@ func (t *trial) rival(e fault.Event, call fault.Call) bool {
 	p := t.proof
 	var c *client
 	switch {
+	case e.Fault == fault.SecondDeployer && e.Form >= 5:
+		did := t.spinnaker(e.Form - 5)
+		t.judge.rescaled()
+		return did
 	case e.Fault == fault.SecondCleaner && e.Form == 0:
 		c = t.client(p.sweep(cleanup.Policy{}))
 	case e.Fault == fault.SecondCleaner:
@@ -221,6 +225,22 @@ func (t *trial) rival(e fault.Event, call fault.Call) bool {
 		}
 	}
 	_, _ = t.run(c)
+	return true
+}
+
+// spinnaker lets Spinnaker act, whose runs die half-way, and which knows no floor.
+func (t *trial) spinnaker(form int) bool {
+	newest, ok := t.newest()
+	serves, _ := t.serves()
+	switch {
+	case !ok:
+		return true // it finds nothing to do, as it would
+	case form == 0:
+		return t.w.SpinnakerEnable(app, newest.Name, 2)
+	case form == 1:
+		return t.w.SpinnakerDisable(app, serves.Name, 2)
+	}
+	t.w.SpinnakerHistory(app, 2)
 	return true
 }
 
@@ -250,6 +270,9 @@ func (t *trial) person(e fault.Event, call fault.Call) bool {
 	switch {
 	case e.Fault == fault.Exists:
 		r := call.Revision
+		if _, taken := t.w.State(app).Named(r.Name); taken {
+			return false
+		}
 		t.w.AddFound(app, cluster.Revision{Name: r.Name, Seq: r.Seq, Release: "newer", Template: []byte("newer"), Replicas: 1})
 		return true
 	case e.Fault == fault.NotFound:
@@ -268,6 +291,7 @@ func (t *trial) person(e fault.Event, call fault.Call) bool {
 			func() bool { return scale(serves, -1) },
 			func() bool { return scale(dark, -dark.Replicas) },
 			func() bool { return scale(newest, 1) },
+			func() bool { return t.until(time.Minute, t.w.Seize(app, newest.Name, 5*time.Second)) },
 		}[e.Form]()
 	}
 	return []func() bool{
@@ -284,6 +308,7 @@ func (t *trial) person(e fault.Event, call fault.Call) bool {
 			return t.w.Edit(app, newest.Name, func(r *cluster.Revision) { r.Note, r.Fence, r.Outcome = "", "", cluster.Outcome{} })
 		},
 		t.putBack,
+		t.revert,
 	}[e.Form]()
 }
 
@@ -300,6 +325,19 @@ func (t *trial) putBack() bool {
 		}) && ok
 	}
 	return ok
+}
+
+// revert puts every route back to what it is now whenever somebody moves it.
+func (t *trial) revert() bool {
+	var stops []func()
+	for _, route := range t.w.State(app).Routes {
+		stops = append(stops, t.w.Revert(app, route.Name, route, 5*time.Second))
+	}
+	return t.until(time.Minute, func() {
+		for _, stop := range stops {
+			stop()
+		}
+	})
 }
 
 // nothingToBefall is what a fault of the world needs and an app without

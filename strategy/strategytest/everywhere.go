@@ -5,6 +5,7 @@ package strategytest
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"testing"
 
 	"github.com/cutover-dev/cutover/fake/fault"
@@ -150,7 +151,7 @@ func (p *proof) try(s Schedule, tale *tale) (r result, breach *Breach) {
 				r.fired = t.main.cluster.Fired()
 			}
 		default:
-			panic(found)
+			breach = &Breach{Law: Termination, Why: fmt.Sprintf("panic: %v\n%s", found, debug.Stack()), Schedule: s, Events: len(s.Faults)}
 		}
 	}()
 	t, err := p.newTrial(s, tale)

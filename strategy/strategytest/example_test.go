@@ -32,7 +32,7 @@ func (a announced) wait(_ strategy.Input, mine cluster.Revision) strategy.Step {
 }
 
 // A strategy of one's own, proved: every fault at every call, and every small
-// state, in a second or two.
+// state, in some seconds.
 func ExampleCheck() {
 	mine := announced{by: func(string) bool { return true }}
 	stats, err := strategytest.Check(mine, strategytest.Options{Replicas: 2})

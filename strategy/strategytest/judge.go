@@ -22,14 +22,14 @@ const (
 	Evidence      = "evidence"       // one fresh, error-free look pays for one write
 	Order         = "order"          // what has traffic loses neither capacity nor its object
 	Drain         = "drain"          // what a node's proxy still sends requests to loses no capacity
-	Sequence      = "sequence"       // nobody writes a revision of a higher sequence than its own
+	Sequence      = "sequence"       // nobody writes a revision of a higher sequence than its own, unless that was given up
 	Decision      = "decision"       // good is written on proof, and a decision is never taken back
 	Fence         = "fence"          // a write that arrives late breaks nothing
 	Abandonment   = "abandonment"    // a run that died leaves the app serving for ever
 	NoLies        = "no lies"        // what a run returns is so
 	Minimal       = "minimal change" // the same objects are made and deleted as undisturbed; a rerun writes nothing
 	Convergence   = "convergence"    // once nothing goes wrong any more, running again ends well
-	Termination   = "termination"    // a run ends
+	Termination   = "termination"    // a run ends, and not by a panic
 	Purity        = "purity"         // the same Input, the same Step, and the Input is left alone
 	Harness       = "harness"        // every fault that was planned came about: a breach of it is the suite's own
 )
@@ -253,7 +253,7 @@ func (j *judge) revision(c *client, call fault.Call) {
 	switch {
 	case !exists || r.Version != found.Version || r.UID != found.UID || r.Version == "" || r.UID == "":
 		j.breach(Preconditions, fmt.Sprintf("%s sends %v, compared with a uid and version that its last look did not show", c.id, call))
-	case own && r.Seq > mine.Seq:
+	case own && r.Seq > mine.Seq && found.Outcome.Result != cluster.Failed: // what was given up is anybody's to put away
 		j.breach(Sequence, fmt.Sprintf("%s, which runs %s, sends %v", c.id, mine.Name, call))
 	}
 	if call.Kind == fault.Delete {
@@ -402,7 +402,7 @@ func (j *judge) settled(o outcome) {
 		}
 	}
 	switch {
-	case len(lit) == 0 && j.floor == 0 && (o != done || j.trial.schedule.Then == Cleanup || j.trial.schedule.Then == Undo):
+	case len(lit) == 0 && j.floor == 0 && (o != done || j.trial.proof.cleaner != nil || j.trial.schedule.Then == Cleanup || j.trial.schedule.Then == Undo):
 	case len(lit) == 0:
 		j.breach(Convergence, "nothing serves when nothing moves any more")
 	case len(lit) > 1 && !j.trial.proof.Careful:

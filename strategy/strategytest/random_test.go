@@ -5,6 +5,7 @@ package strategytest_test
 
 import (
 	"flag"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -48,8 +49,17 @@ func drawn(t *rapid.T) (strategy.Strategy, strategytest.Options) {
 		Overlap: rapid.SampledFrom([]strategy.Overlap{strategy.WhereNeeded, strategy.Always, strategy.Never}).Draw(t, "overlap")}, o
 }
 
+// The same schedules each time, so that what lands is what was tried; others with
+// CUTOVER_SEED, and more with CUTOVER_CHECKS.
 func TestRandomSchedules(t *testing.T) {
-	const checks = 3000
+	checks, seed := 3000, "1"
+	if s := os.Getenv("CUTOVER_SEED"); s != "" {
+		seed = s
+	}
+	if n, err := strconv.Atoi(os.Getenv("CUTOVER_CHECKS")); err == nil {
+		checks = n
+	}
+	require.NoError(t, flag.Set("rapid.seed", seed))
 	require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(checks)))
 	require.NoError(t, flag.Set("rapid.nofailfile", "true")) // the token is enough
 	fired := strategytest.TestRandom(t, checks, drawn)

@@ -49,8 +49,11 @@ func ParseSchedule(token string) (Schedule, error) {
 		faults = rest
 	}
 	plan, err := fault.Parse(faults)
-	if err != nil || scenario == "" {
+	if err != nil {
 		return Schedule{}, fmt.Errorf("strategytest: %q is no schedule: want something like «upgrade F03.0@7 then next»: %w", token, err)
+	}
+	if scenario == "" {
+		return Schedule{}, fmt.Errorf("strategytest: %q names no scenario: want something like «upgrade F03.0@7 then next»", token)
 	}
 	switch s.Then {
 	case Again, Next, Undo, Cleanup, Nothing:

@@ -36,8 +36,9 @@ type Cleaner func(ctx context.Context, r strategy.Runner, app string) error
 // Options says how the worlds of a proof behave. The zero value is a good one to
 // begin with.
 type Options struct {
-	// World is how the cluster behaves; Can says how traffic is moved. Its Ready,
-	// Changed and Nodes are the suite's. Where a lag is zero it is what package
+	// World is how the cluster behaves; Can says how traffic is moved. Its Changed
+	// and Nodes are the suite's, and its Ready is not asked of templates that are
+	// never to get ready. Where a lag is zero it is what package
 	// fake has, and ProxyLag is a second.
 	World fake.World
 
@@ -83,7 +84,9 @@ func (s *Stats) Add(o Stats) {
 // Check proves a strategy: it plans from enumerated States alone, runs to the
 // end from every one of them, and lets every fault happen at every call of every
 // scenario. The error joins a [Breach] for each scenario in which a law was
-// broken. For gates to be asked, and to fail, give the strategy a [Gate].
+// broken. For gates to be asked, and to fail, give the strategy a [Gate]. A
+// strategy.Floorer declares itself how far it lets capacity fall: the laws of
+// order and drain are then not asked of what it scales.
 func Check(s strategy.Strategy, o Options) (Stats, error) {
 	p := newProof(s, nil, o)
 	stats, err := p.states()
