@@ -169,6 +169,24 @@ PATCH replicasets/a?fieldValidation=Strict merge {"spec":{"nonsense":1}}
 PATCH replicasets/a operations [
 PATCH replicasets/a?fieldValidation=Ignore operations [
 `},
+	{"a patch says nothing twice", `
+POST replicasets json {"metadata":{"name":"a","labels":{"app":"a"}},"spec":{"replicas":1,"selector":{"matchLabels":{"app":"a"}},"template":{"metadata":{"labels":{"app":"a"}},"spec":{"containers":[{"name":"m","image":"i:1"}]}}}}
+PATCH replicasets/a merge {"metadata":{"labels":{"on":"true"},"labels":{"on":"false"}}}
+PATCH replicasets/a?fieldValidation=Strict merge {"metadata":{"labels":{"on":"true"},"labels":{"on":"0 no"}}}
+PATCH replicasets/a?fieldValidation=Ignore merge {"metadata":{"labels":{"on":"true"},"labels":{"on":"false"}}}
+PATCH replicasets/a?fieldValidation=Strict operations [{"op":"replace","op":"add","path":"/metadata/labels/on","value":"true"}]
+PATCH replicasets/a?fieldValidation=Strict operations [{"op":"add","path":"/metadata/labels/on","value":"true","nonsense":1}]
+PATCH replicasets/a operations [{"op":"add","path":"/metadata/labels/on","value":"true","nonsense":1}]
+PATCH replicasets/a merge {"spec":{"nonsense":1},"spec":{"nonsense":1}}
+`},
+	{"a delete of dependents that takes its time is accepted", `
+POST pods json {"metadata":{"name":"p","labels":{"app":"a"}},"spec":{"nodeName":"n","containers":[{"name":"m","image":"i:1"}]}}
+POST pods json {"metadata":{"name":"q","labels":{"app":"a"}},"spec":{"containers":[{"name":"m","image":"i:1"}]}}
+DELETE pods/p json {"orphanDependents":false}
+DELETE pods/q json {"orphanDependents":false}
+DELETE pods/p json {"propagationPolicy":"Foreground"}
+DELETE pods/p json {"gracePeriodSeconds":0,"orphanDependents":false}
+`},
 	{"a Service keeps its address", `
 POST services json {"metadata":{"name":"s"},"spec":{"selector":{"app":"a"},"ports":[{"port":80}]}}
 PATCH services/s merge {"spec":{"clusterIP":"10.0.0.9"}}

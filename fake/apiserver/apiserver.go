@@ -19,10 +19,9 @@
 //
 // What it answers is compared with the real one, program by program, by a test
 // of this repository. What it does not have: server-side apply, strategic merge
-// patches and managedFields; deleting a collection; PUT but for /status and
-// /scale; authentication, quotas and admission beyond namespaces; defaults and
-// checks of fields that no deployer of apps reads, probes and volumes for
-// instance.
+// patches and managedFields; deleting a collection; authentication, quotas and
+// admission beyond namespaces; defaults and checks of fields that no deployer of
+// apps reads, probes and volumes for instance.
 package apiserver
 
 import (

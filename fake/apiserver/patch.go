@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	kjson "sigs.k8s.io/json"
 )
 
 // mostOperations is how many a JSON patch may have.
@@ -64,6 +65,22 @@ func applyMerge(tree any, patch []byte, strictly bool) ([]byte, error) {
 		return nil, apierrors.NewBadRequest("Invalid JSON Patch")
 	}
 	return json.Marshal(merge(tree, change))
+}
+
+// repeated returns what a patch, which could be applied, says twice or of nothing
+// that there is.
+func repeated(how types.PatchType, patch []byte) []error {
+	if how == types.MergePatchType {
+		var change map[string]any
+		odd, _ := kjson.UnmarshalStrict(patch, &change)
+		return odd
+	}
+	var all []operation
+	odd, _ := kjson.UnmarshalStrict(patch, &all)
+	for i, e := range odd {
+		odd[i] = fmt.Errorf("json patch %w", e)
+	}
+	return odd
 }
 
 // merge returns now as change makes it: what is null goes.

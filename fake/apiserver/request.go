@@ -150,16 +150,7 @@ func (s *Server) decodeBytes(req *request, gvk schema.GroupVersionKind, body []b
 	reader := json.NewSerializerWithOptions(json.DefaultMetaFactory, s.scheme, s.scheme, json.SerializerOptions{Strict: true})
 	_, found, err := reader.Decode(body, &gvk, into)
 	if strict, ok := runtime.AsStrictDecodingError(err); ok {
-		switch req.query.Get("fieldValidation") {
-		case metav1.FieldValidationIgnore:
-			err = nil
-		case metav1.FieldValidationStrict:
-		default:
-			for _, e := range strict.Errors() {
-				req.warnings = append(req.warnings, e.Error())
-			}
-			err = nil
-		}
+		err = req.objects(strict.Errors())
 	}
 	switch {
 	case err != nil && found != nil && found.Kind != "":
@@ -178,6 +169,24 @@ func (s *Server) decodeBytes(req *request, gvk schema.GroupVersionKind, body []b
 			found.Kind, found.Version, gvk.Kind, found.Version, found.Kind, inside, gvk.Kind))
 	}
 	into.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	return nil
+}
+
+// objects makes of what is odd in a body what the request asks for: nothing,
+// warnings or an error.
+func (req *request) objects(odd []error) error {
+	if len(odd) == 0 {
+		return nil
+	}
+	switch req.query.Get("fieldValidation") {
+	case metav1.FieldValidationIgnore:
+	case metav1.FieldValidationStrict:
+		return runtime.NewStrictDecodingError(odd)
+	default:
+		for _, e := range odd {
+			req.warnings = append(req.warnings, e.Error())
+		}
+	}
 	return nil
 }
 
