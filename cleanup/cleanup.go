@@ -34,9 +34,9 @@ type Policy struct {
 	// revision serves with now, at least 1.
 	Floor int
 
-	// Drain is how long a revision that was just taken out of traffic is left
-	// before it is deleted; 0: 30s, negative: none. What was dark already when
-	// the run began is not waited for.
+	// Drain is how long a revision with pods is left before it is deleted,
+	// counted from when the run saw its endpoints change or, if it did not, from
+	// its first look; 0: 30s, negative: none.
 	Drain time.Duration
 
 	// NoFloor accepts that nothing serves afterwards. Then everything that may

@@ -249,7 +249,7 @@ func TestNextOverEveryState(t *testing.T) {
 			leaving = leaving || d.Revision.Behind
 		}
 		wrong := ""
-		switch step := (cleanup.Strategy{Policy: p}).Next(strategy.Input{App: "web", State: s, Watched: s.At}).(type) {
+		switch step := (cleanup.Strategy{Policy: p}).Next(strategy.Input{App: "web", State: s, Watched: s.At.Add(-5 * time.Minute)}).(type) {
 		case strategy.Delete:
 			if about[step.Revision.Name] != cleanup.Delete {
 				wrong = "it deletes what may not go"
@@ -325,46 +325,52 @@ func next(s cluster.State, p cleanup.Policy, watched time.Time) strategy.Step {
 	return cleanup.Strategy{Policy: p}.Next(strategy.Input{App: "web", State: s, Watched: watched})
 }
 
-// What was just taken out of traffic drains before it is deleted: from when a
-// writer said so or, if that is later, from when this run saw it happen. What
-// this run has not seen serving is not waited for.
+// What is dark drains before it is deleted: from when this observer saw it leave
+// traffic or, if it never has, from its first look. What a writer noted says when
+// it was told to leave; its endpoints may have followed much later.
 func TestDrain(t *testing.T) {
 	ago := func(seconds int) time.Time { return noon.Add(-time.Duration(seconds) * time.Second) }
 	for _, c := range []struct {
-		name                  string
-		drain                 time.Duration
-		since, moved, watched time.Time
-		route                 time.Time // when a writer last changed it
-		left                  time.Duration
+		name         string
+		drain        time.Duration
+		since, moved time.Time
+		route        time.Time // when a writer last changed it
+		pods         int
+		left         time.Duration
 	}{
-		{name: "nobody says when", watched: ago(100), left: 0},
-		{name: "a writer says: long ago", since: ago(100), watched: ago(100), left: 0},
-		{name: "a writer says: just as long ago as it takes", since: ago(30), watched: ago(100), left: 0},
-		{name: "a writer says: not so long ago", since: ago(29), watched: ago(100), left: time.Second},
-		{name: "this run has seen it", since: ago(20), moved: ago(10), watched: ago(100), left: 20 * time.Second},
-		{name: "this run has seen it, before a writer said it again", since: ago(10), moved: ago(20), watched: ago(100), left: 20 * time.Second},
-		{name: "a writer says on the route: not so long ago", since: ago(100), route: ago(20), watched: ago(100), left: 10 * time.Second},
-		{name: "a writer says on the route: earlier", since: ago(10), route: ago(20), watched: ago(100), left: 20 * time.Second},
-		{name: "this run has seen it, before a writer said it on the route", moved: ago(20), route: ago(10), watched: ago(100), left: 20 * time.Second},
-		{name: "it is this run's first look", since: ago(100), moved: noon, watched: noon, left: 0},
-		{name: "a drain of its own", drain: time.Minute, since: ago(20), watched: ago(100), left: 40 * time.Second},
-		{name: "no drain", drain: -1, since: noon, moved: noon, watched: ago(100), left: 0},
+		{name: "seen to leave just as long ago as it takes", moved: ago(30), pods: 3, left: 0},
+		{name: "seen to leave not so long ago", moved: ago(29), pods: 3, left: time.Second},
+		{name: "told to leave long before it was seen to", since: ago(100), route: ago(100), moved: ago(10), pods: 3, left: 20 * time.Second},
+		{name: "told again since it was seen to leave", since: ago(10), route: ago(10), moved: ago(20), pods: 3, left: 10 * time.Second},
+		{name: "this is the first look", since: ago(100), moved: noon, pods: 3, left: 30 * time.Second},
+		{name: "this is the first look, and nobody is there", since: ago(100), moved: noon, left: 0},
+		{name: "a drain of its own", drain: time.Minute, moved: ago(20), pods: 3, left: 40 * time.Second},
+		{name: "no drain", drain: -1, moved: noon, pods: 3, left: 0},
 	} {
-		dark := found(2, 3, 3, false)
+		dark := found(2, c.pods, c.pods, false)
 		dark.Since, dark.Moved = c.since, c.moved
 		s := state([]cluster.Revision{found(1, 3, 3, true), dark}, service("web", serving{"web-v001": 3}))
 		s.Routes[0].Since = c.route
-		switch step := next(s, cleanup.Policy{Drain: c.drain}, c.watched).(type) {
+		switch step := next(s, cleanup.Policy{Drain: c.drain}, ago(100)).(type) {
 		case strategy.Delete:
 			require.Zero(t, c.left, c.name)
 			require.Equal(t, dark.Name, step.Revision.Name)
-			require.Contains(t, step.Why, "3 of 3 pods ready", "whoever reads the trace sees what was seen")
+			require.Contains(t, step.Why, fmt.Sprintf("%d of %d pods ready", c.pods, c.pods), "whoever reads the trace sees what was seen")
 		case strategy.Wait:
 			require.Equal(t, c.left, step.Until.Sub(noon), c.name)
 		default:
 			t.Fatalf("%s: %v", c.name, step)
 		}
 	}
+}
+
+// While what is dark drains, what still has traffic loses it: one drain for all.
+func TestDrainsTogether(t *testing.T) {
+	s := state([]cluster.Revision{found(1, 3, 3, false), found(2, 3, 3, true), found(3, 3, 3, true)}, service("web", serving{"web-v002": 3, "web-v003": 3}))
+	step := next(s, cleanup.Policy{}, noon).(strategy.Put)
+	require.Equal(t, "web-v002", step.Revision.Name)
+	require.False(t, step.Revision.Enabled)
+	require.Equal(t, "web-v001", next(s, cleanup.Policy{Drain: -1}, noon).(strategy.Delete).Revision.Name)
 }
 
 // What is kept gets the traffic of all its pods before anything is taken.
@@ -390,7 +396,7 @@ func TestWaitsForWhatIsOnItsWayOut(t *testing.T) {
 	require.Contains(t, next(s, cleanup.Policy{}, noon).(strategy.Wait).Why, "web-v002")
 
 	s.Revisions[1].Behind, s.Revisions[0].Behind = false, true // what is kept may take its time
-	require.IsType(t, strategy.Delete{}, next(s, cleanup.Policy{}, noon))
+	require.IsType(t, strategy.Delete{}, next(s, cleanup.Policy{Drain: -1}, noon))
 	s.Revisions = s.Revisions[:1]
 	require.Equal(t, strategy.Done{}, next(s, cleanup.Policy{}, noon))
 }

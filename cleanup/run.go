@@ -48,23 +48,22 @@ func (c Strategy) drain() time.Duration {
 	return c.Policy.Drain
 }
 
-// outSince returns since when a dark revision may have been out of traffic: a
-// writer has said so, on it or on a route, or this run has seen it happen.
-func outSince(in strategy.Input, r cluster.Revision) time.Time {
-	since := r.Since
-	for _, route := range in.State.Traffic() {
-		if route.Since.After(since) {
-			since = route.Since
-		}
+// drained returns when a dark revision may lose its pods. It counts from when
+// this run saw it leave traffic or, if it has not, from its first look: whoever
+// observes for many runs may be told another time in between.
+func (c Strategy) drained(in strategy.Input, r cluster.Revision) time.Time {
+	if r.Pods == 0 && r.Replicas == 0 {
+		return time.Time{} // there is nobody to drain
 	}
-	if r.Moved.After(in.Watched) && r.Moved.After(since) {
-		return r.Moved
+	since := in.OutSince(r)
+	if in.Watched.After(since) {
+		since = in.Watched
 	}
-	return since
+	return in.Until(since, c.drain())
 }
 
 // Next implements strategy.Strategy: first what is kept gets the traffic of all
-// its pods, then what may go leaves traffic, then it is deleted, the oldest
+// its pods; then what may go leaves traffic, drains and is deleted, the oldest
 // first.
 func (c Strategy) Next(in strategy.Input) strategy.Step {
 	decisions := Decide(in.State, c.Policy)
@@ -77,21 +76,29 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 	case kept != nil && kept.Enabled && kept.Unsettled > 0:
 		return strategy.Put{Revision: *kept, Why: "it is kept: every pod of it gets traffic"}
 	}
-	for _, verb := range []Verb{Delete, Disable} { // what is dark first: it costs one write
-		for _, d := range decisions {
-			if d.Verb != verb {
-				continue
-			}
-			if verb == Delete {
-				if out := in.Until(outSince(in, d.Revision), c.drain()); in.State.At.Before(out) {
-					return strategy.Wait{Why: d.Revision.Name + " drains", Until: out}
-				}
-				return strategy.Delete{Revision: d.Revision, Why: d.Why + "; " + d.Evidence}
-			}
-			if step := strategy.TakeOff(in, d.Revision, *kept, d.Why+"; "+d.Evidence); step != nil {
-				return within(in, d.Revision, step)
-			}
+	drains := strategy.Wait{}
+	for _, d := range decisions { // what is dark first: it costs one write
+		if d.Verb != Delete {
+			continue
 		}
+		out := c.drained(in, d.Revision)
+		if !in.State.At.Before(out) {
+			return strategy.Delete{Revision: d.Revision, Why: d.Why + "; " + d.Evidence}
+		}
+		if drains.Until.IsZero() || out.Before(drains.Until) {
+			drains = strategy.Wait{Why: d.Revision.Name + " drains", Until: out}
+		}
+	}
+	for _, d := range decisions {
+		if d.Verb != Disable {
+			continue
+		}
+		if step := strategy.TakeOff(in, d.Revision, *kept, d.Why+"; "+d.Evidence); step != nil {
+			return within(in, d.Revision, step)
+		}
+	}
+	if !drains.Until.IsZero() {
+		return drains
 	}
 	for _, d := range decisions {
 		if d.Verb == Keep && kept != nil && d.Revision.Name != kept.Name && d.Revision.Behind {

@@ -286,38 +286,44 @@ func (c *Cluster) collect(a *application) (changed bool) {
 	return changed
 }
 
-// list is the endpoint controller: it notices at once what should be listed
-// and does it late.
+// list is the endpoint controller: it notices at once that a route is out of
+// date, and late it brings the whole route up to date, as it is by then.
 func (c *Cluster) list(a *application) (changed bool) {
 	if a.frozen[Endpoints] {
 		return false
 	}
-	for _, r := range a.revisions {
-		for _, p := range r.pods {
-			changed = c.turn(a, p) || changed
+	for i := range a.routes {
+		if c.outdated(a, i) {
+			a.every(func(p *pod) {
+				e := &p.ends[i]
+				wanted := c.listable(a, i, p)
+				changed = changed || e.listed != wanted
+				e.listed, e.turnAt = wanted, time.Time{}
+			})
 		}
-	}
-	for _, p := range a.orphans {
-		changed = c.turn(a, p) || changed
 	}
 	return changed
 }
 
-// turn brings the endpoints of one pod up to date.
-func (c *Cluster) turn(a *application, p *pod) (changed bool) {
-	for i := range p.ends {
+// outdated reports whether the i-th route is due to be brought up to date.
+func (c *Cluster) outdated(a *application, i int) (due bool) {
+	a.every(func(p *pod) {
 		e := &p.ends[i]
-		wanted := p.ready && !p.leaving && c.chosen(&a.routes[i].Route, p)
 		switch {
-		case e.listed == wanted:
+		case e.listed == c.listable(a, i, p):
 			e.turnAt = time.Time{}
-		case e.turnAt.IsZero() && c.world.EndpointLag > 0:
+			return
+		case e.turnAt.IsZero():
 			e.turnAt = c.now.Add(c.world.EndpointLag)
-		case e.turnAt.IsZero() || c.due(e.turnAt):
-			e.listed, e.turnAt, changed = wanted, time.Time{}, true
 		}
-	}
-	return changed
+		due = due || c.due(e.turnAt)
+	})
+	return due
+}
+
+// listable reports whether the i-th route is to list this pod.
+func (c *Cluster) listable(a *application, i int, p *pod) bool {
+	return p.ready && !p.leaving && c.chosen(&a.routes[i].Route, p)
 }
 
 // chosen reports whether the route chooses this pod, ready or not.

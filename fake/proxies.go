@@ -90,6 +90,17 @@ func (a *application) reach(i int) (reached nodeSet) {
 // app. A pod that Orphan left and that lives is nobody's, and does not
 // count. While proxies follow at once their views are the endpoints.
 func (c *Cluster) Held(app, revision string) int {
+	return c.views(app, func(p *pod) bool { return p.of == revision && (!p.loose || p.leaving) })
+}
+
+// Reached is Held, but only of pods that accept requests: ready, and not told to
+// go. They are lost when the revision loses its replicas.
+func (c *Cluster) Reached(app, revision string) int {
+	return c.views(app, func(p *pod) bool { return p.of == revision && !p.loose && p.ready && !p.leaving })
+}
+
+// views counts those that hold a pod of these.
+func (c *Cluster) views(app string, these func(*pod) bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, n := c.app(app), 0
@@ -100,7 +111,7 @@ func (c *Cluster) Held(app, revision string) int {
 		var held nodeSet
 		a.every(func(p *pod) {
 			switch {
-			case p.of != revision || p.loose && !p.leaving:
+			case !these(p):
 			case c.proxied:
 				held |= p.ends[i].held
 			case p.ends[i].listed:

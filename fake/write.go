@@ -337,9 +337,8 @@ func (c *Cluster) drop(a *application, r *set) bool {
 	return true
 }
 
-// erase removes the object; its pods are collected.
+// erase removes the object; its pods will be collected.
 func (c *Cluster) erase(a *application, r *set) {
 	a.orphans = append(a.orphans, r.pods...)
 	a.revisions = slices.DeleteFunc(a.revisions, func(other *set) bool { return other == r })
-	c.collect(a)
 }

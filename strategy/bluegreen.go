@@ -111,7 +111,7 @@ func (m bySelector) to(in Input, r cluster.Revision, why string) Step {
 			continue
 		}
 		if route.Note == switchedTo(r) && r.Outcome.Result == cluster.Undecided {
-			return fail(r, fmt.Sprintf("%s was switched to it, and somebody has put it back to %s", route.Name, named(route.Weights)))
+			return fail(in, r, fmt.Sprintf("%s was switched to it, and somebody has put it back to %s", route.Name, named(route.Weights)))
 		}
 		return m.switchTo(in, route, r, why)
 	}
@@ -175,8 +175,8 @@ func (m bySelector) clearThird(in Input, route cluster.Route, r cluster.Revision
 		switch n := in.State.Exposed(third.Name); {
 		case n > 0: // somebody has moved a route, and its endpoints have yet to follow
 			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, third.Name)}
-		case third.Replicas > 0 && !in.Held(in.outSince(third), m.drain):
-			return Wait{Why: third.Name + " drains", Until: in.Until(in.outSince(third), m.drain)}
+		case third.Replicas > 0 && !in.Held(in.OutSince(third), m.drain):
+			return Wait{Why: third.Name + " drains", Until: in.Until(in.OutSince(third), m.drain)}
 		case third.Replicas > 0:
 			return scale(third, 0, "while two revisions are selected, a third would be too")
 		}

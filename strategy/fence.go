@@ -151,6 +151,17 @@ func onPods(s cluster.State) bool { return s.Can.Enable || s.Worker() && !s.Can.
 
 const touched = "touched, so that no write sent before can still land"
 
+// touches reports whether a step is a touch.
+func touches(step Step) bool {
+	switch s := step.(type) {
+	case Put:
+		return s.Why == touched
+	case SetRoute:
+		return s.Why == touched
+	}
+	return false
+}
+
 // before returns the step itself, or a touch that must come before it.
 func (f *fence) before(in Input, step Step) Step {
 	if len(f.doubtful) > 0 && in.Held(f.since, f.wait) {

@@ -68,7 +68,7 @@ func (k Retention) retain(in Input, live cluster.Revision, drain time.Duration) 
 func (k Retention) chores(in Input, live cluster.Revision, drain time.Duration) []chore {
 	var todo []chore
 	add := func(due time.Time, r cluster.Revision, what string, step Step) {
-		todo = append(todo, chore{later(due, in.Until(in.outSince(r), drain)), what, step})
+		todo = append(todo, chore{later(due, in.Until(in.OutSince(r), drain)), what, step})
 	}
 	way, _ := in.State.NewestGood(live)
 	old := 0

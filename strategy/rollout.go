@@ -136,7 +136,7 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	if foreign {
 		return claim
 	}
-	return ru.within(in, ru.move.to(in, mine, "it is ready"), func(found string) Step { return fail(mine, found) }, mine)
+	return ru.within(in, ru.move.to(in, mine, "it is ready"), func(found string) Step { return fail(in, mine, found) }, mine)
 }
 
 // within bounds a wait for the cluster to follow: counted from what was last
@@ -166,7 +166,7 @@ func (ru Rules) Serve(in Input, mine cluster.Revision) Step {
 		if good {
 			return Abort{Stranded, mine.Name + " is good, but only " + found}
 		}
-		return fail(mine, "not in traffic: "+found)
+		return fail(in, mine, "not in traffic: "+found)
 	}, mine)
 }
 
@@ -226,9 +226,9 @@ func (ru Rules) ask(in Input, mine cluster.Revision, name string, gate health.Ga
 		baseline, _ := in.State.NewestGood(mine)
 		return Check{Name: name, Gate: gate, Revision: mine, Baseline: baseline}
 	case verdict == health.Fail:
-		return fail(mine, because("gate "+name+" failed", why))
+		return fail(in, mine, because("gate "+name+" failed", why))
 	case in.Held(from, ru.Judge):
-		return fail(mine, because(fmt.Sprintf("gate %s has not passed in time, it is %v", name, verdict), why))
+		return fail(in, mine, because(fmt.Sprintf("gate %s has not passed in time, it is %v", name, verdict), why))
 	default:
 		return Wait{Why: because(fmt.Sprintf("gate %s is %v", name, verdict), why)}
 	}
@@ -264,8 +264,8 @@ func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 		return ru.within(in, behind(bad), func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }, bad)
 	}
 	if bad.Replicas > 0 {
-		if !in.Held(in.outSince(bad), ru.Drain) {
-			return Wait{Why: bad.Name + " drains", Until: in.Until(in.outSince(bad), ru.Drain)}
+		if !in.Held(in.OutSince(bad), ru.Drain) {
+			return Wait{Why: bad.Name + " drains", Until: in.Until(in.OutSince(bad), ru.Drain)}
 		}
 		return scale(bad, 0, "it was given up")
 	}
@@ -285,10 +285,10 @@ func (ru Rules) leftovers(in Input, back, bad cluster.Revision) Step {
 		}
 		switch {
 		case r.Outcome.Result == cluster.Undecided:
-			return fail(r, "superseded by "+bad.Name)
+			return fail(in, r, "superseded by "+bad.Name)
 		case r.Outcome.Result != cluster.Failed || r.Replicas == 0 || r.Seq <= back.Seq:
-		case !in.Held(in.outSince(r), ru.Drain):
-			return Wait{Why: r.Name + " drains", Until: in.Until(in.outSince(r), ru.Drain)}
+		case !in.Held(in.OutSince(r), ru.Drain):
+			return Wait{Why: r.Name + " drains", Until: in.Until(in.OutSince(r), ru.Drain)}
 		default:
 			return scale(r, 0, "it was given up")
 		}

@@ -6,6 +6,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -94,14 +95,20 @@ func (in Input) replicas() int {
 func Supersede(in Input, mine cluster.Revision) Step {
 	for _, r := range in.State.Revisions {
 		if r.Seq < mine.Seq && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided {
-			return fail(r, "superseded by "+mine.Name)
+			return fail(in, r, "superseded by "+mine.Name)
 		}
 	}
 	return nil
 }
 
-// fail gives a revision up, for good.
-func fail(r cluster.Revision, why string) Step {
+// fail gives a revision up, for good. The decision costs no traffic: what somebody
+// else has half turned off, and serves alone, is turned on again until there is
+// somewhere to go.
+func fail(in Input, r cluster.Revision, why string) Step {
+	alone := !slices.ContainsFunc(in.State.Revisions, func(other cluster.Revision) bool {
+		return other.Name != r.Name && in.State.HasTraffic(other.Name)
+	})
+	r.Enabled = r.Enabled || alone && r.Unsettled > 0
 	r.Outcome = cluster.Outcome{Result: cluster.Failed, Why: why}
 	return Put{Revision: r, Why: why}
 }
@@ -115,7 +122,7 @@ func boot(in Input, mine cluster.Revision, within time.Duration) Step {
 	case mine.Ready >= mine.Replicas:
 		return nil
 	case in.Held(mine.Raised, within):
-		return fail(mine, fmt.Sprintf("not ready within %v: %s", within, found))
+		return fail(in, mine, fmt.Sprintf("not ready within %v: %s", within, found))
 	}
 	return Wait{Why: found}
 }
@@ -148,9 +155,10 @@ func TakeOff(in Input, r, keep cluster.Revision, why string) Step {
 	return nil
 }
 
-// outSince is when a revision was last seen to leave traffic; if there was a break
-// in this run's looks since, or a jump of the clock, when it began to look again.
-func (in Input) outSince(r cluster.Revision) time.Time { return later(r.Moved, in.broken) }
+// OutSince returns what the drain of a revision counts from: when this observer
+// last saw its endpoints change or, if it never has, first looked; and not before
+// a break in this run's looks.
+func (in Input) OutSince(r cluster.Revision) time.Time { return later(r.Moved, in.broken) }
 
 // later returns the last of some times.
 func later(times ...time.Time) time.Time {

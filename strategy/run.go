@@ -236,6 +236,9 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 	}
 	object, err := r.take(ctx, in, step)
 	r.wrote = object
+	if in.Checked.Verdict == health.Fail && (err != nil || fruitless || touches(step)) {
+		r.checked = in.Checked // nobody has written it down yet
+	}
 	if err != nil {
 		r.trace(in, step, err)
 		return nil, r.failed(ctx, err, object)

@@ -41,14 +41,15 @@ type Input struct {
 	App     string
 	Target  cluster.Target // wanted; Release is never empty here
 	State   cluster.State  // found, by a fresh look
-	Checked Checked        // what the last step found, if it was a Check; zero otherwise
+	Checked Checked        // what the last step found, if it was a Check; a Fail until a write was answered; zero otherwise
 	Watched time.Time      // since when this run has looked without a gap, by the cluster's clock
 	Skew    time.Duration  // added to every hold, for clocks that differ
 
 	broken time.Time // Watched, if that is not the run's first look
 }
 
-// Checked is the answer to a Check. It is input to exactly one plan.
+// Checked is the answer to a Check. It is input to one plan, but for a Fail:
+// to all until a write is answered.
 type Checked struct {
 	Name    string // the Check's
 	Verdict health.Verdict

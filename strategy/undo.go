@@ -35,7 +35,7 @@ func (u undo) Next(in Input) Step {
 	case !ok:
 		return Abort{Unfit, "no older revision is good: there is nothing to go back to"}
 	case mine.Outcome.Result != cluster.Failed:
-		return fail(mine, because("undone", u.why))
+		return fail(in, mine, because("undone", u.why))
 	}
 	step := u.strategy.Next(in)
 	if abort, end := step.(Abort); end && abort.Kind == Failed && !in.State.HasTraffic(mine.Name) && in.State.Serving() > 0 {

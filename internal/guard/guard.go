@@ -134,6 +134,9 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 	if g.state.Can.Select && !g.state.Can.Enable {
 		after.Enabled = found.Enabled // found, not wanted
 	}
+	if off := !after.Enabled && (found.Enabled || found.Unsettled > 0); !off && after.Replicas >= found.Replicas {
+		return "", "" // it takes nothing
+	}
 	return g.floor(after, nil)
 }
 
@@ -202,8 +205,8 @@ func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why st
 		now, before, then := 0, 0, 0
 		for _, found := range g.state.Revisions {
 			now += r.Serving[found.Name]
-			if found.Name == after.Name { // what it may lose, at the most
-				before += max(0, g.weighed(found, r)-max(0, found.Pods-found.Replicas))
+			if found.Name == after.Name {
+				before += g.weighed(found, r) // what it may lose, at the most
 			} else {
 				before += g.worst(found, found.Replicas, r)
 			}

@@ -101,6 +101,8 @@ func (t *trial) lasts(e fault.Event, call fault.Call) bool {
 		t.w.Stick(app)
 		return t.until(minute, func() { t.w.Unstick(app) })
 	case fault.ProxyLag:
+		late := t.proof.world(t.schedule).ProxyLag > 10*time.Second
+		t.judge.stuck = t.judge.stuck || late // and later than a drain takes, with these
 		for n := range nodes {
 			t.w.FreezeProxy(n)
 		}
@@ -209,6 +211,9 @@ func (t *trial) rival(e fault.Event, call fault.Call) bool {
 	case e.Fault == fault.SecondCleaner:
 		c = t.client(p.sweep(cleanup.Policy{RunFailed: true}))
 	case e.Form == 0:
+		if _, taken := t.w.State(app).Named("web-v000"); taken {
+			return false
+		}
 		t.w.AddFound(app, cluster.Revision{Name: "web-v000", Release: "older", Template: []byte("older"), Replicas: p.Replicas})
 		c = t.client(p.deploy("older", p.Replicas))
 	case e.Form == 1:

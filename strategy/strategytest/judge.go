@@ -54,9 +54,9 @@ type judge struct {
 	calls []fault.Kind
 	gates []string
 	ended bool // the main client has ended for the first time
-	stuck bool // a proxy never follows: no reader of the API can know
+	stuck bool // a proxy never follows, or later than a drain takes: no reader of the API can know
 
-	condemned []string         // the releases of which a gate has said that they fail
+	condemned []string         // the revisions of which a gate has said that they fail, by UID
 	kept      cluster.Revision // what a cleanup may not let go: the newest that really served
 
 	author    *client
@@ -194,7 +194,7 @@ func (j *judge) drained() {
 	if !takes || j.trial.proof.declares || j.stuck {
 		return
 	}
-	if n := j.trial.w.Held(app, call.Revision.Name); n > 0 {
+	if n := j.trial.w.Reached(app, call.Revision.Name); n > 0 {
 		j.breach(Drain, fmt.Sprintf("%v takes capacity that the proxies of nodes still send requests to, %d times", call, n))
 	}
 }
@@ -283,7 +283,7 @@ func (j *judge) decides(c *client, call fault.Call, found cluster.Revision) {
 		return
 	case was == cluster.Failed, was == cluster.Good && is == cluster.Undecided:
 		j.breach(Decision, fmt.Sprintf("%s makes %s %v, which was %v", c.id, found.Name, is, was))
-	case is == cluster.Good && slices.Contains(j.condemned, found.Release):
+	case is == cluster.Good && slices.Contains(j.condemned, found.UID):
 		j.breach(Decision, fmt.Sprintf("%s records %s as good, and a gate has said that it fails", c.id, found.Name))
 	case is == cluster.Good && found.Release == c.job.release:
 		if why := alone(c.state, found); why != "" {

@@ -257,7 +257,7 @@ func wrongCleaners() []mutant {
 					delete(s.Routes[0].Serving, r.Name)
 				}
 				return s, nil
-			}}.run, sweeping),
+			}}.run, cleanup.Strategy{Policy: cleanup.Policy{RunFailed: true, Drain: -1}}),
 		},
 		{
 			name: "cleaner-errors-are-nil", law: Minimal, of: ofCleanup,

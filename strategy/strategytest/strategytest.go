@@ -217,7 +217,7 @@ func Gate(name string) health.Gate { return gate{name} }
 
 type gate struct{ name string }
 
-func (g gate) Check(ctx context.Context, _ health.Look) (v health.Verdict, why string, err error) {
+func (g gate) Check(ctx context.Context, look health.Look) (v health.Verdict, why string, err error) {
 	in, ok := ctx.Value(asked{}).(asked)
 	if !ok {
 		return health.Pass, "", nil
@@ -228,7 +228,7 @@ func (g gate) Check(ctx context.Context, _ health.Look) (v health.Verdict, why s
 		v, why, err = in.trial.gateFails(in.client, e)
 	}
 	if v == health.Fail {
-		in.trial.judge.condemned = append(in.trial.judge.condemned, in.client.job.release)
+		in.trial.judge.condemned = append(in.trial.judge.condemned, look.Revision.UID)
 	}
 	return v, why, err
 }
