@@ -93,6 +93,30 @@ func TestBugGivingUpNeverCameForWrites(t *testing.T) {
 	}
 }
 
+// The write that would have said so was lost, and when the gate was asked again it
+// passed.
+func TestBugAGatesNoWasLostWithItsWrite(t *testing.T) {
+	w := older(cluster.Can{})
+	asked, tried := 0, 0
+	gate := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) {
+		if asked++; asked == 1 {
+			return health.Fail, "5xx", nil
+		}
+		return health.Pass, "", nil
+	})
+	r := runner(w, "run")
+	r.Cluster = over{w, func(ctx context.Context, app string, r cluster.Revision) error {
+		if r.Outcome.Result == cluster.Failed {
+			if tried++; tried <= 2 {
+				return errors.New("connection reset")
+			}
+		}
+		return w.Put(ctx, app, r)
+	}}
+	require.Equal(t, "failed", kind(t, bounded(t, r, build("b2"), strategy.RedBlack{Before: gate})))
+	require.Equal(t, 1, asked)
+}
+
 var pass = health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Pass, "", nil })
 
 func TestBugASlowGateNeverFinishedBaking(t *testing.T) {

@@ -32,7 +32,6 @@ func TestBugs(t *testing.T) {
 		"a cleanup counted pods that were only just born with traffic":        {"Cleanup", "both-live F40.0@3"},
 		"a cleanup deleted what a route had just left, without draining it":   {"Cleanup-selector", "both-live F36.1@1"},
 		"an undo was written on what somebody had half turned off":            {"RedBlack", "undo s31233 F45.2@2 F40.1@2 then undo"},
-		"a gate's no was lost with the write that said it":                    {"BlueGreen", "first F47.3@5 F01.0@6"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := of[bug.subject]
