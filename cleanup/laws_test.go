@@ -135,11 +135,13 @@ func TestWhereTheFloorLies(t *testing.T) {
 					for want = 1; 10*want < 9*most; want++ {
 					}
 				}
-				require.Equal(t, want, cleanup.Strategy{Policy: cleanup.Policy{Floor: named}}.Floor(strategy.Input{State: s}))
+				bounds, _ := cleanup.Strategy{Policy: cleanup.Policy{Floor: named}}.Bounds(strategy.Input{State: s})
+				require.Equal(t, want, bounds.Floor)
 			}
 		}
 	}
-	require.Equal(t, 1, cleanup.Strategy{}.Floor(strategy.Input{}), "where nothing serves")
+	bounds, _ := cleanup.Strategy{}.Bounds(strategy.Input{})
+	require.Equal(t, 1, bounds.Floor, "where nothing serves")
 }
 
 // What serves on a route that selects everything, and of which nobody has said

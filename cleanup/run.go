@@ -38,8 +38,10 @@ func Run(ctx context.Context, r strategy.Runner, app string, p Policy) ([]Decisi
 // Strategy is a cleanup as a strategy: its Next is made from Decide.
 type Strategy struct{ Policy Policy }
 
-// Floor implements strategy.Floorer: nothing goes below what must be kept.
-func (c Strategy) Floor(in strategy.Input) int { return floor(in.State, c.Policy) }
+// Bounds implements strategy.Bounder: nothing goes below what must be kept.
+func (c Strategy) Bounds(in strategy.Input) (strategy.Bounds, bool) {
+	return strategy.Bounds{Floor: floor(in.State, c.Policy)}, true
+}
 
 func (c Strategy) drain() time.Duration {
 	if c.Policy.Drain == 0 {
@@ -75,6 +77,10 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 		return strategy.Abort{Kind: strategy.Unfit, Why: why}
 	case kept != nil && kept.Enabled && kept.Unsettled > 0:
 		return strategy.Put{Revision: *kept, Why: "it is kept: every pod of it gets traffic"}
+	case kept != nil && kept.Replicas < strategy.Size(*kept):
+		whole := *kept
+		whole.Replicas = strategy.Size(*kept)
+		return strategy.Put{Revision: whole, Why: "it is kept: it gets back the replicas that it had"}
 	}
 	drains := strategy.Wait{}
 	for _, d := range decisions { // what is dark first: it costs one write
@@ -92,6 +98,9 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 	for _, d := range decisions {
 		if d.Verb != Disable {
 			continue
+		}
+		if n := in.State.Lasting(kept.Name); n < kept.Replicas && !in.Held(kept.Raised, patience) {
+			return strategy.Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve: the others may yet come", n, kept.Replicas, kept.Name)}
 		}
 		if step := strategy.TakeOff(in, d.Revision, *kept, d.Why+"; "+d.Evidence); step != nil {
 			return within(in, d.Revision, step)

@@ -147,6 +147,7 @@ type Revision struct {
 
 	Created   time.Time // when the object was made
 	Pods      int       // pods that can still run, terminating ones too, or that may yet appear
+	Leaving   int       // pods that were told to go and still run; Pods counts them, Ready does not
 	Ready     int       // pods that are available and not terminating
 	Unsettled int       // pods whose traffic is not as Enabled says; another Put settles them
 	Behind    bool      // the cluster has not taken up the last Put: pods may yet be born of what was before

@@ -98,7 +98,7 @@ func (s State) LastingOn(route Route, name string) int {
 	case r.Enabled:
 		return max(0, min(n, max(r.Ready, n)-r.Unsettled)) // the unsettled ones are off already
 	}
-	return max(0, n-max(0, r.Pods-r.Unsettled)) // all but the unsettled ones are, and may be what is listed
+	return max(0, n-max(0, r.Pods-r.Leaving-r.Unsettled)) // all but the unsettled ones are, and may be what is listed
 }
 
 // Exposed returns how many endpoints of the revision somebody may be using:

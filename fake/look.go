@@ -153,7 +153,7 @@ func (c *Cluster) find(a *application, r *set, f *cluster.Revision) {
 	labels := c.labels()
 	*f = r.Revision
 	f.Enabled = c.enabled(a, r)
-	f.Pods, f.Ready, f.Unsettled = 0, 0, 0
+	f.Pods, f.Leaving, f.Ready, f.Unsettled = 0, 0, 0, 0
 	f.Behind = len(r.coming) > 0 || a.frozen[Status]
 	live, unfenced := 0, labels && (f.Behind || r.template.fence != r.Fence)
 	for _, p := range r.pods {
@@ -161,6 +161,9 @@ func (c *Cluster) find(a *application, r *set, f *cluster.Revision) {
 			f.Pods++
 		}
 		if p.leaving {
+			if !p.gone {
+				f.Leaving++
+			}
 			continue
 		}
 		live++

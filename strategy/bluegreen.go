@@ -57,7 +57,7 @@ const (
 // Next implements Strategy.
 func (bg BlueGreen) Next(in Input) Step {
 	ru := Rules{Ready: bg.Ready, Before: bg.Before, After: bg.After, Judge: bg.Judge, Bake: max(bg.Bake, bg.settle(in)), Drain: bg.Drain, Keep: bg.Keep}
-	ru.move = bySelector{bg.Overlap, ru.withDefaults(in).Drain}
+	ru.move = bySelector{overlap: bg.Overlap, drain: ru.withDefaults(in).Drain}
 	why := ru.unfit()
 	switch {
 	case why != "":
@@ -86,6 +86,7 @@ func (bg BlueGreen) settle(in Input) time.Duration {
 type bySelector struct {
 	overlap Overlap
 	drain   time.Duration
+	beside  bool // others keep a route as long as they have replicas, ready or not
 }
 
 // switchedTo is the Note of a route that was switched to a revision: to this
@@ -126,7 +127,7 @@ func (m bySelector) switchTo(in Input, route cluster.Route, r cluster.Revision, 
 	if route.From == "" && route.Since.IsZero() {
 		route.From = newestServed(in.State, route)
 	}
-	both := m.both(route, r)
+	both := m.both(in, route, r)
 	if both {
 		if step := m.clearThird(in, route, r); step != nil {
 			return step
@@ -134,7 +135,7 @@ func (m bySelector) switchTo(in Input, route cluster.Route, r cluster.Revision, 
 	}
 	weights := map[string]int{r.Name: 100}
 	for name := range route.Weights {
-		if both && route.Serving[name] > 0 {
+		if both && (route.Serving[name] > 0 || m.stays(in, name)) {
 			weights[name] = 100
 		}
 	}
@@ -155,14 +156,25 @@ func newestServed(s cluster.State, route cluster.Route) string {
 }
 
 // both reports whether the switch of a route goes over both revisions.
-func (m bySelector) both(route cluster.Route, r cluster.Revision) bool {
+func (m bySelector) both(in Input, route cluster.Route, r cluster.Revision) bool {
 	const oneSlice = 100
 	served := 0
 	for _, n := range route.Serving {
 		served += n
 	}
+	for name := range route.Weights {
+		if m.stays(in, name) {
+			return true
+		}
+	}
 	needed := m.overlap == WhereNeeded && (r.Replicas > oneSlice || served > oneSlice || route.External)
 	return served > 0 && len(route.Weights) > 0 && (needed || m.overlap == Always)
+}
+
+// stays reports whether a revision keeps a route beside the one that gets it.
+func (m bySelector) stays(in Input, name string) bool {
+	r, _ := in.State.Named(name)
+	return m.beside && r.Replicas > 0
 }
 
 // clearThird takes the pods of every revision but the two that a route is to

@@ -25,6 +25,7 @@ type fence struct {
 	epoch    int              // rises with every doubt, so that a touch differs from what was sent before
 	doubtful map[string]doubt // by object
 	since    time.Time        // of the last doubt, by the cluster's clock
+	apart    bool             // a late write that wants replicas would do harm, too
 }
 
 // A doubt is about the last write to an object.
@@ -72,7 +73,7 @@ func (f *fence) doubt(object string, s cluster.State) {
 // firstLook doubts every traffic object, if what it shows is not the end of a
 // run: whoever began it may have died a moment ago.
 func (f *fence) firstLook(s cluster.State) {
-	if unfinished(s) {
+	if gap := f.apart && s.Serving() == 0; gap || unfinished(s) {
 		f.doubtAll(s)
 	}
 }
@@ -116,7 +117,7 @@ func moved(before, s cluster.State, was, is cluster.Route) bool {
 // doubtAll doubts every object that has to do with traffic.
 func (f *fence) doubtAll(s cluster.State) {
 	for _, r := range s.Revisions {
-		if onPods(s) && (r.Pods > 0 || r.Replicas > 0) {
+		if onPods(s) && (r.Pods > 0 || r.Replicas > 0) || f.apart {
 			f.doubt(r.Name, s)
 		}
 	}
@@ -170,13 +171,13 @@ func (f *fence) before(in Input, step Step) Step {
 	if touch := f.relied(in, step); touch != nil {
 		return touch
 	}
-	object, needs := needsFence(in, step)
+	object, needs := f.needs(in, step)
 	if len(f.doubtful) == 0 || !needs {
 		return step
 	}
 	for _, r := range in.State.Revisions {
 		d, doubted := f.doubtful[r.Name]
-		if !doubted || r.Name == object || !onPods(in.State) || f.holds(r.Fence, d.epoch) || d.outdated(r) {
+		if !doubted || r.Name == object || !onPods(in.State) && !f.apart || f.holds(r.Fence, d.epoch) || d.outdated(r) {
 			continue // the write itself keeps late ones from its own object
 		}
 		return f.touch(r)
@@ -190,9 +191,9 @@ func (f *fence) before(in Input, step Step) Step {
 	return step
 }
 
-// relied returns a touch of a revision that a route is about to be given to: a
-// late write could still take its replicas, and nothing but the route would have
-// been written since.
+// relied returns a touch of a revision that a route is about to be given to, or to
+// be left to alone: a late write could still take its replicas, and nothing but
+// the route would have been written since.
 func (f *fence) relied(in Input, step Step) Step {
 	to, routes := step.(SetRoute)
 	if !routes || to.Route.Preview {
@@ -204,9 +205,10 @@ func (f *fence) relied(in Input, step Step) Step {
 			now = route.Weights
 		}
 	}
+	narrower := len(to.Route.Weights) < len(now)
 	for _, r := range in.State.Revisions {
 		_, had := now[r.Name]
-		if to.Route.Weights[r.Name] > 0 && !had && !f.holds(r.Fence, 0) {
+		if to.Route.Weights[r.Name] > 0 && (!had || narrower) && !f.holds(r.Fence, 0) {
 			return f.touch(r)
 		}
 	}
@@ -221,9 +223,9 @@ func (f *fence) touch(r cluster.Revision) Step {
 	return Put{Revision: r, Why: touched}
 }
 
-// needsFence reports whether a late write could turn what comes after this step
+// needs reports whether a late write could turn what comes after this step
 // into an outage, or a success into a lie, and which object the step writes.
-func needsFence(in Input, step Step) (object string, needs bool) {
+func (f *fence) needs(in Input, step Step) (object string, needs bool) {
 	switch step := step.(type) {
 	case Put:
 		r := step.Revision
@@ -233,7 +235,7 @@ func needsFence(in Input, step Step) (object string, needs bool) {
 		if good {
 			return "", true // which writes no traffic
 		}
-		if off {
+		if off || f.apart && r.Replicas > found.Replicas {
 			return r.Name, ok
 		}
 		return "", ok && r.Replicas < found.Replicas

@@ -31,7 +31,9 @@ type Rules struct {
 	Drain  time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
 	Keep   Retention     // how long the old side stays
 
-	move mover // nil: as the cluster can
+	move  mover           // nil: as the cluster can
+	begin func(n int) int // with how many of n replicas the revision is created; nil: all
+	back  Rule            // gives a revision up; nil: giveBack
 }
 
 // A Rule looks at one thing and returns the step that follows from it, or nil if
@@ -99,7 +101,9 @@ func (ru Rules) Next(in Input, rules ...Rule) Step {
 	case stop != nil:
 		return stop
 	case !found:
-		return create(in)
+		return create(in, ru.begin)
+	case mine.Outcome.Result == cluster.Failed && ru.back != nil:
+		return ru.back(in, mine)
 	case mine.Outcome.Result == cluster.Failed:
 		return ru.giveBack(in, mine)
 	}
@@ -117,7 +121,7 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	if mine.Replicas == 0 {
 		n := in.replicas()
 		if n == 0 {
-			return Abort{Unfit, mine.Name + " was scaled to 0, and nothing else serves that it could be as large as: name a number of replicas"}
+			return sizeless(mine)
 		}
 		return scale(mine, n, "it was scaled to 0")
 	}
@@ -126,17 +130,25 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 			return step
 		}
 	}
-	claim := ru.move.claim(in, mine)
-	foreign := mine.Enabled && claim != nil && mine.Outcome.Result == cluster.Undecided && ru.Before != nil
-	if !mine.Enabled || foreign { // what somebody else has brought traffic to is judged, too
-		if step := ru.ask(in, mine, beforeTraffic, ru.Before, in.Until(mine.Raised, ru.Ready)); step != nil {
-			return step
-		}
-	}
-	if foreign {
-		return claim
+	if step := ru.judged(in, mine); step != nil {
+		return step
 	}
 	return ru.within(in, ru.move.to(in, mine, "it is ready"), func(found string) Step { return fail(in, mine, found) }, mine)
+}
+
+// judged asks Before, unless the revision has its traffic by right: what somebody
+// else has brought traffic to is judged, too.
+func (ru Rules) judged(in Input, mine cluster.Revision) Step {
+	claim := ru.move.claim(in, mine)
+	foreign := mine.Enabled && claim != nil && mine.Outcome.Result == cluster.Undecided && ru.Before != nil
+	if mine.Enabled && !foreign {
+		return nil
+	}
+	step := ru.ask(in, mine, beforeTraffic, ru.Before, in.Until(mine.Raised, ru.Ready))
+	if step == nil && foreign {
+		return claim
+	}
+	return step
 }
 
 // within bounds a wait for the cluster to follow: counted from what was last
@@ -363,19 +375,16 @@ func (byLabel) to(_ Input, r cluster.Revision, why string) Step {
 	if r.Enabled && r.Unsettled == 0 {
 		return behind(r)
 	}
-	r.Enabled, r.Note = true, turnedOn
+	r = note(r, turnedOn, "")
+	r.Enabled = true
 	return Put{r, why}
 }
 
-// turnedOn is the Note of a revision that a rule has turned on, in the same write.
-const turnedOn = "turned on"
-
 func (byLabel) claim(_ Input, r cluster.Revision) Step {
-	if r.Note == turnedOn {
+	if noted(r, turnedOn) {
 		return nil
 	}
-	r.Note = turnedOn
-	return Put{r, "somebody else has turned it on, and it may be"}
+	return Put{note(r, turnedOn, ""), "somebody else has turned it on, and it may be"}
 }
 
 func (byLabel) off(in Input, keep cluster.Revision, why string) Step {
@@ -386,7 +395,7 @@ func (byLabel) off(in Input, keep cluster.Revision, why string) Step {
 		if r.Outcome.Result == cluster.Undecided && in.State.IsGood(r) {
 			// It had traffic before cutover knew it: the write that takes this
 			// records that it may be gone back to.
-			r.Outcome = cluster.Outcome{Result: cluster.Good, Why: "had traffic before"}
+			r.Outcome = hadTraffic
 		}
 		if step := darken(in, r, why); step != nil {
 			return step

@@ -47,8 +47,9 @@ func topmost(s cluster.State, r cluster.Revision) bool {
 	return true
 }
 
-// create makes the new revision, dark. Its name allocates the sequence.
-func create(in Input) Step {
+// create makes the new revision, dark. Its name allocates the sequence. If it
+// begins with fewer replicas than it is to have, that number is noted.
+func create(in Input, begin func(n int) int) Step {
 	if len(in.Target.Template) == 0 {
 		return Abort{Unfit, "the target has no template to create a revision from"}
 	}
@@ -66,10 +67,17 @@ func create(in Input) Step {
 	for _, taken := in.State.Named(cluster.RevisionName(in.App, seq, "")); taken; _, taken = in.State.Named(cluster.RevisionName(in.App, seq, "")) {
 		seq++ // somebody else's, with another sequence than its name says
 	}
-	return Put{Revision: cluster.Revision{
+	r := cluster.Revision{
 		Name: cluster.RevisionName(in.App, seq, ""), Release: in.Target.Release, Seq: seq,
 		Template: in.Target.Template, Replicas: replicas,
-	}, Why: "release " + in.Target.Release}
+	}
+	if begin != nil {
+		r.Replicas = min(replicas, begin(replicas))
+	}
+	if r.Replicas < replicas {
+		r = note(r, sized, fmt.Sprint(replicas))
+	}
+	return Put{r, "release " + in.Target.Release}
 }
 
 // strayWait is how long pods of no revision may be in traffic before that is
@@ -84,10 +92,39 @@ func (in Input) replicas() int {
 	most := 0
 	for _, r := range in.State.Revisions {
 		if in.State.HasTraffic(r.Name) {
-			most = max(most, r.Replicas)
+			most = max(most, Size(r))
 		}
 	}
 	return most
+}
+
+// wanted is how many replicas this run is about: its revision's when it has all,
+// or those of what it goes back to; 0: nobody knows yet.
+func (in Input) wanted() int {
+	mine, found := in.Mine()
+	if !found {
+		return in.replicas()
+	}
+	if mine.Outcome.Result == cluster.Failed {
+		if back, ok := in.State.NewestGood(mine); ok {
+			return in.whole(back, mine)
+		}
+	}
+	return in.sizeOf(mine)
+}
+
+// sizeOf is the Size of this run's own revision, also when somebody has scaled it
+// to 0.
+func (in Input) sizeOf(mine cluster.Revision) int {
+	if n := Size(mine); n > 0 {
+		return n
+	}
+	return in.replicas()
+}
+
+// sizeless says that nobody knows how large a revision is to be.
+func sizeless(mine cluster.Revision) Step {
+	return Abort{Unfit, mine.Name + " was scaled to 0, and nothing else serves that it could be as large as: name a number of replicas"}
 }
 
 // Supersede is a Rule: it gives up every older release that nobody has decided

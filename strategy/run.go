@@ -35,7 +35,7 @@ type Runner struct {
 	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s
 
 	// Floor is the number of endpoints, on every traffic route, that no write
-	// may risk going below. 0: what the strategy says, if it is a Floorer; else
+	// may risk going below. 0: what the strategy says, if it is a Bounder; else
 	// what serves at each look, up to the replicas wanted.
 	Floor int
 
@@ -137,6 +137,7 @@ type run struct {
 
 	turns   int
 	state   cluster.State // the last look
+	input   Input         // what it was planned from
 	began   time.Time     // when the last look began, by the Clock
 	next    time.Time     // when the next one is due
 	watched time.Time
@@ -168,21 +169,24 @@ func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, erro
 		return nil, run.abort(Unfit, fmt.Sprintf("the target wants %d replicas; 0 means as many as serve now", target.Replicas), nil)
 	}
 	run.guard = guard.Over(r.Cluster, guard.Rules{
-		Release: target.Release, Replicas: target.Replicas, Floor: run.floor(), MaxAge: maxAge, Now: r.Clock.Now,
+		Release: target.Release, Replicas: target.Replicas, Bounds: run.bounds, MaxAge: maxAge, Now: r.Clock.Now,
 	})
 	run.fence = fence{id: r.ID, wait: r.FenceWait}
 	return run, nil
 }
 
-// floor is the run's own, or the strategy's; nil: what serves.
-func (r *run) floor() func(cluster.State) int {
+// bounds are the strategy's at the last look, with the Runner's own floor.
+func (r *run) bounds() guard.Bounds {
+	bounds := guard.Bounds{Floor: guard.WhatServes}
+	if b, ok := r.strategy.(Bounder); ok {
+		if own, ok := b.Bounds(r.input); ok {
+			bounds = guard.Bounds(own)
+		}
+	}
 	if r.Floor > 0 {
-		return func(cluster.State) int { return r.Floor }
+		bounds.Floor = r.Floor
 	}
-	if f, ok := r.strategy.(Floorer); ok {
-		return func(s cluster.State) int { return f.Floor(Input{App: r.app, Target: r.target, State: s}) }
-	}
-	return nil
+	return bounds
 }
 
 func (r Runner) withDefaults() Runner {
@@ -297,6 +301,8 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	if !first && (gap || jump) {
 		r.broken = state.At
 	}
+	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken}
+	r.fence.apart = r.bounds().Apart
 	if first {
 		r.fence.firstLook(state)
 	} else {
@@ -304,9 +310,8 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	}
 	r.wrote = ""
 	r.state, r.began, r.next = state, began, r.Clock.Now()
-	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken}
 	r.checked = Checked{}
-	return in, nil
+	return r.input, nil
 }
 
 // take takes one step. Every write of cutover is sent from here, through the

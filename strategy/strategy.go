@@ -23,11 +23,18 @@ type Strategy interface {
 	Next(in Input) Step
 }
 
-// A Floorer is a Strategy that says how many endpoints, on every traffic route,
-// no write of its run may risk going below. Without it, and without a Floor of
-// the Runner's, that is what serves, up to the replicas wanted.
-type Floorer interface {
-	Floor(in Input) int
+// A Bounder is a Strategy that says within which bounds its run keeps, in place
+// of a Runner's own: no endpoint that serves is risked, up to the replicas wanted.
+// With false there are none to say. The guard holds every write to them.
+type Bounder interface {
+	Bounds(in Input) (Bounds, bool)
+}
+
+// Bounds are what no write of a run may go beyond.
+type Bounds struct {
+	Floor   int  // endpoints, on every traffic route, that no write may risk going below
+	Ceiling int  // replicas wanted of all revisions together; 0: any number
+	Apart   bool // no replica of a revision is wanted while a pod of another one runs
 }
 
 // Func is a Strategy made from a function.

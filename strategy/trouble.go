@@ -47,6 +47,9 @@ func (r *run) failed(ctx context.Context, err error, object string) error {
 	if pause == backoff.Stop {
 		return r.giveUp(err)
 	}
+	if r.refused != nil {
+		pause = min(pause, r.Poll) // no call has failed: looks go on without a gap
+	}
 	if err := r.Clock.Sleep(ctx, pause); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("cutover %s: the clock cannot sleep: %w", r.app, err)
 	}

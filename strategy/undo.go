@@ -20,6 +20,14 @@ type undo struct {
 	why      string
 }
 
+// Bounds implements Bounder: those of the strategy.
+func (u undo) Bounds(in Input) (Bounds, bool) {
+	if b, ok := u.strategy.(Bounder); ok {
+		return b.Bounds(in)
+	}
+	return Bounds{}, false
+}
+
 func (u undo) Next(in Input) Step {
 	mine, found, stop := place(in)
 	_, ok := in.State.NewestGood(mine)

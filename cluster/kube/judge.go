@@ -87,6 +87,7 @@ func (r *roster) revision(w *workload, pods []*corev1.Pod, at time.Time) cluster
 		}
 		rev.Pods++
 		if terminating(pod) {
+			rev.Leaving++
 			continue
 		}
 		active++

@@ -10,6 +10,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -17,7 +18,7 @@ import (
 
 // A Refusal is a write that was not sent because it would break a law.
 type Refusal struct {
-	Law   string // "floor", "black hole", "evidence", "order" or "preconditions"
+	Law   string // "floor", "ceiling", "apart", "black hole", "evidence", "order" or "preconditions"
 	Write string // what was to be written
 	Why   string
 }
@@ -29,12 +30,22 @@ func (r *Refusal) Error() string {
 
 // Rules are what a Guard judges by.
 type Rules struct {
-	Release  string                  // of the run: its revision's replicas are the wanted ones
-	Replicas int                     // wanted; 0: as many as the release's revision has
-	Floor    func(cluster.State) int // endpoints that no write may go below; nil: what serves now, up to the wanted replicas
-	MaxAge   time.Duration           // a look older than this justifies nothing
-	Now      func() time.Time        // only differences are used
+	Release  string           // of the run: its revision's replicas are the wanted ones
+	Replicas int              // wanted; 0: as many as the release's revision has
+	Bounds   func() Bounds    // at the last look; nil: what serves
+	MaxAge   time.Duration    // a look older than this justifies nothing
+	Now      func() time.Time // only differences are used
 }
+
+// Bounds are what no write may go beyond, see strategy.Bounds.
+type Bounds struct {
+	Floor   int // or WhatServes
+	Ceiling int
+	Apart   bool
+}
+
+// WhatServes is the floor of what serves now, up to the wanted replicas.
+const WhatServes = -1
 
 // A Guard is a Cluster over another one. It belongs to one run, and to one
 // goroutine.
@@ -120,7 +131,7 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 		case r.Enabled && len(g.state.Revisions) > 0:
 			return "order", "it would get traffic before it was seen ready"
 		}
-		return "", ""
+		return g.raise(r, 0)
 	}
 	if law, why := same(r, found, exists); why != "" {
 		return law, why
@@ -128,6 +139,9 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 	if found.Outcome.Result != cluster.Undecided && r.Outcome.Result != found.Outcome.Result &&
 		!(found.Outcome.Result == cluster.Good && r.Outcome.Result == cluster.Failed) {
 		return "order", fmt.Sprintf("%s was decided: a decision is taken back only by giving a good one up", found.Outcome.Result)
+	}
+	if law, why := g.raise(r, found.Replicas); why != "" {
+		return law, why
 	}
 	after := found
 	after.Replicas, after.Enabled = r.Replicas, r.Enabled
@@ -140,6 +154,34 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 	return g.floor(after, nil)
 }
 
+// raise judges what more replicas may be wanted beside.
+func (g *Guard) raise(r cluster.Revision, from int) (law, why string) {
+	if r.Replicas <= from {
+		return "", ""
+	}
+	bounds, sum := g.bounds(), r.Replicas
+	for _, other := range g.state.Revisions {
+		if other.Name == r.Name {
+			continue
+		}
+		sum += other.Replicas
+		if bounds.Apart && (other.Pods > 0 || other.Replicas > 0 || other.Behind) {
+			return "apart", fmt.Sprintf("%d pods of %s still run, and %d are wanted", other.Pods, other.Name, other.Replicas)
+		}
+	}
+	if bounds.Ceiling > 0 && sum > bounds.Ceiling {
+		return "ceiling", fmt.Sprintf("%d replicas of all revisions would be wanted, and at most %d may be", sum, bounds.Ceiling)
+	}
+	return "", ""
+}
+
+func (g *Guard) bounds() Bounds {
+	if g.rules.Bounds == nil {
+		return Bounds{Floor: WhatServes}
+	}
+	return g.rules.Bounds()
+}
+
 func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 	sum := 0
 	var found cluster.Route
@@ -150,6 +192,9 @@ func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 	}
 	if found.Version != r.Version || found.Preview != r.Preview || found.Fixed != r.Fixed {
 		return "preconditions", "it is not the one that was looked at"
+	}
+	if (r.Weights == nil) == (found.Weights == nil) && maps.Equal(r.Weights, found.Weights) {
+		return "", "" // it moves nothing
 	}
 	for name, weight := range r.Weights {
 		rev, ok := g.state.Named(name)
@@ -227,13 +272,14 @@ func (g *Guard) floor(after cluster.Revision, route *cluster.Route) (law, why st
 }
 
 // worst is how many of a revision's endpoints on a route remain if nobody writes
-// any more and the cluster removes, of the pods above the wanted replicas, ready
-// ones first.
+// any more and the cluster removes the pods above the wanted replicas: those that
+// are not ready first, as the controllers do, then any.
 func (g *Guard) worst(found cluster.Revision, replicas int, r cluster.Route) int {
 	if g.weighed(found, r) == 0 {
 		return 0
 	}
-	return max(0, g.state.LastingOn(r, found.Name)-max(0, found.Pods-replicas))
+	lasting := g.state.LastingOn(r, found.Name)
+	return max(0, lasting-max(0, max(found.Ready, lasting)-replicas))
 }
 
 // weighed is how many endpoints of a revision on a route get requests.
@@ -267,8 +313,8 @@ func (g *Guard) worker() cluster.Route {
 
 // least is the floor of a route on which so many endpoints serve now.
 func (g *Guard) least(now int) int {
-	if g.rules.Floor != nil {
-		return g.rules.Floor(g.state)
+	if floor := g.bounds().Floor; floor != WhatServes {
+		return floor
 	}
 	if wanted := g.wanted(); wanted > 0 {
 		return min(now, wanted)

@@ -68,14 +68,14 @@ func state(can cluster.Can, serving map[string]int, revisions ...cluster.Revisio
 
 var labels = cluster.Can{Enable: true}
 
-func floor(n int) func(cluster.State) int { return func(cluster.State) int { return n } }
+func floor(n int) func() guard.Bounds { return func() guard.Bounds { return guard.Bounds{Floor: n} } }
 
 func TestFloor(t *testing.T) {
 	both := state(labels, map[string]int{"v1": 3, "v2": 2}, rev("v1", 1, 3, true), rev("v2", 2, 3, true))
 	off := func(r cluster.Revision) cluster.Revision { r.Enabled = false; return r }
 	shrunk := func(r cluster.Revision, n int) cluster.Revision { r.Replicas = n; return r }
 	extra := rev("v2", 2, 3, true)
-	extra.Pods = 4 // one too many: the cluster may take any
+	extra.Pods, extra.Ready, extra.Replicas = 4, 4, 2 // two too many: the cluster may take any
 	for _, c := range []struct {
 		name    string
 		state   cluster.State
@@ -85,14 +85,14 @@ func TestFloor(t *testing.T) {
 	}{
 		{"taking the only one off", state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true)), guard.Rules{}, off(rev("v1", 1, 3, true)), true},
 		{"taking the old one off while the new one is short", both, guard.Rules{Release: "v2"}, off(rev("v1", 1, 3, true)), true},
-		{"the same, where two are enough", both, guard.Rules{Floor: floor(2)}, off(rev("v1", 1, 3, true)), false},
+		{"the same, where two are enough", both, guard.Rules{Bounds: floor(2)}, off(rev("v1", 1, 3, true)), false},
 		{"the same, where two are wanted", both, guard.Rules{Replicas: 2}, off(rev("v1", 1, 3, true)), false},
 		{"taking the short one off", both, guard.Rules{Release: "v2"}, off(rev("v2", 2, 3, true)), false},
 		{"scaling the only one down", state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true)), guard.Rules{}, shrunk(rev("v1", 1, 3, true), 2), true},
 		{"scaling a dark one down", state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{}, shrunk(rev("v2", 2, 3, false), 0), false},
 		{"counting on a pod that may go", state(labels, map[string]int{"v1": 3, "v2": 3}, rev("v1", 1, 3, true), extra), guard.Rules{Release: "v2"}, off(rev("v1", 1, 3, true)), true},
-		{"below the floor already, and lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true)), guard.Rules{Floor: floor(3)}, off(rev("v1", 1, 3, true)), true},
-		{"below the floor already, and no lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{Floor: floor(3)}, shrunk(rev("v2", 2, 3, false), 0), false},
+		{"below the floor already, and lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true)), guard.Rules{Bounds: floor(3)}, off(rev("v1", 1, 3, true)), true},
+		{"below the floor already, and no lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{Bounds: floor(3)}, shrunk(rev("v2", 2, 3, false), 0), false},
 		{"stopping the only worker", cluster.State{Revisions: []cluster.Revision{rev("v1", 1, 3, true)}}, guard.Rules{}, shrunk(rev("v1", 1, 3, true), 0), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -526,8 +526,8 @@ func TestWhatTheFloorIs(t *testing.T) {
 		{"the release was given up", guard.Rules{Release: "v2"}, failed(rev("v2", 2, 4, false)), 3},
 		{"the release has no replicas", guard.Rules{Release: "v2", Replicas: 5}, none, 3},
 		{"the release has one", guard.Rules{Release: "v2"}, rev("v2", 2, 1, false), 1},
-		{"its own, below what is asked for", guard.Rules{Replicas: 5, Floor: floor(2)}, rev("v2", 2, 4, false), 2},
-		{"its own, above what serves", guard.Rules{Replicas: 5, Floor: floor(7)}, rev("v2", 2, 4, false), 6},
+		{"its own, below what is asked for", guard.Rules{Replicas: 5, Bounds: floor(2)}, rev("v2", 2, 4, false), 2},
+		{"its own, above what serves", guard.Rules{Replicas: 5, Bounds: floor(7)}, rev("v2", 2, 4, false), 6},
 	} {
 		s := state(labels, map[string]int{"v3": 6}, good(rev("v1", 1, 3, false)), c.mine, serves)
 		for n := range 7 {

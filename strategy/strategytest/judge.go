@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
 	"github.com/cutover-dev/cutover/fake/fault"
 	"github.com/cutover-dev/cutover/strategy"
 )
@@ -21,6 +22,8 @@ const (
 	Preconditions = "preconditions"  // every write is compared with what was read
 	Evidence      = "evidence"       // one fresh, error-free look pays for one write
 	Order         = "order"          // what has traffic loses neither capacity nor its object
+	Ceiling       = "ceiling"        // no more replicas are wanted, of all revisions together, than a strategy with a ceiling says
+	Apart         = "apart"          // pods of two revisions never run side by side, where a strategy says so
 	Drain         = "drain"          // what a node's proxy still sends requests to loses no capacity
 	Sequence      = "sequence"       // nobody writes a revision of a higher sequence than its own, unless that was given up
 	Decision      = "decision"       // good is written on proof, and a decision is never taken back
@@ -54,6 +57,7 @@ type judge struct {
 	calls []fault.Kind
 	gates []string
 	ended bool // the main client has ended for the first time
+	mixed bool // pods of two revisions run side by side already
 	stuck bool // a proxy never follows, or later than a drain takes: no reader of the API can know
 
 	condemned []string         // the revisions of which a gate has said that they fail, by UID
@@ -72,14 +76,30 @@ func (j *judge) arm() {
 	j.began = t.w.Written()
 	j.written, j.lasting = j.began, t.w.Lasting(app)
 	j.floor = min(t.w.Endpoints(app), t.proof.Replicas)
+	if bounds, ok := j.bounds(t.scenario.job, t.w.State(app)); ok {
+		j.floor = min(j.floor, bounds.Floor)
+	}
 	j.otherSeen = objects(t.w.State(other))
+	j.mixed = together(t.w.Pods(app)) != ""
 	j.kept = newestServing(t.w.State(app))
 	for _, e := range t.schedule.Faults {
-		if e.Fault == fault.Mutated && e.Form == 0 {
+		switch {
+		case e.Fault == fault.Mutated && e.Form == 0:
 			j.wild, j.floor = true, j.floor-1 // somebody else wants less
+		case e.Fault == fault.Mutated && !t.proof.ordered():
+			j.wild = true // or more, where that is bounded
 		}
 	}
 	j.armed = true
+}
+
+// bounds are those of the strategy, for who deploys a release.
+func (j *judge) bounds(of job, s cluster.State) (strategy.Bounds, bool) {
+	if j.trial.proof.bounder == nil || of.release == "" {
+		return strategy.Bounds{}, false
+	}
+	to := cluster.Target{Release: of.release, Replicas: of.replicas}
+	return j.trial.proof.bounder.Bounds(strategy.Input{App: app, Target: to, State: s})
 }
 
 // newestServing is the newest revision that serves with 90 % of what the largest
@@ -160,7 +180,53 @@ func (j *judge) change() {
 	}
 	if ours && !j.author.blind && !j.arriving {
 		j.drained()
+		j.raised()
 	}
+	if t.proof.bounds.Apart && !j.wild {
+		why := together(t.w.Pods(app))
+		if why != "" && !j.mixed {
+			j.breach(Apart, why)
+		}
+		j.mixed = why != ""
+	}
+}
+
+// raised judges a write that has just wanted more replicas.
+func (j *judge) raised() {
+	c := j.author
+	call := c.now
+	found, _ := c.state.Named(call.Revision.Name)
+	bounds, ok := j.bounds(c.job, c.state)
+	if !ok || call.Kind != fault.Put && call.Kind != fault.Create || call.Revision.Replicas <= found.Replicas {
+		return
+	}
+	s, sum := j.trial.w.State(app), call.Revision.Replicas // as it was sent: an admission may have made more of it
+	for _, r := range s.Revisions {
+		if r.Name != call.Revision.Name {
+			sum += r.Replicas
+		}
+		if bounds.Apart && r.Name != call.Revision.Name && (r.Pods > 0 || r.Replicas > 0) {
+			j.breach(Apart, fmt.Sprintf("%v, and %d pods of %s run", call, r.Pods, r.Name))
+		}
+	}
+	if bounds.Ceiling > 0 && sum > bounds.Ceiling {
+		j.breach(Ceiling, fmt.Sprintf("%v: %d replicas are wanted of all revisions together, and the ceiling is %d", call, sum, bounds.Ceiling))
+	}
+}
+
+// together says which two revisions have pods that run.
+func together(pods []fake.Pod) string {
+	of := ""
+	for _, p := range pods {
+		switch {
+		case p.Gone || of == p.Revision:
+		case of != "":
+			return fmt.Sprintf("pods of %s and of %s run side by side", of, p.Revision)
+		default:
+			of = p.Revision
+		}
+	}
+	return ""
 }
 
 // floor is how low a client's writes may go by what it knows. A cleanup keeps one
@@ -191,7 +257,7 @@ func (j *judge) drained() {
 		found, _ := c.state.Named(call.Revision.Name)
 		takes = call.Revision.Replicas < found.Replicas
 	}
-	if !takes || j.trial.proof.declares || j.stuck {
+	if !takes || !j.trial.proof.ordered() || j.stuck {
 		return
 	}
 	if n := j.trial.w.Reached(app, call.Revision.Name); n > 0 {
@@ -261,7 +327,7 @@ func (j *judge) revision(c *client, call fault.Call) {
 		return
 	}
 	j.decides(c, call, found)
-	if r.Replicas < found.Replicas && c.state.HasTraffic(r.Name) && !j.trial.proof.declares {
+	if r.Replicas < found.Replicas && c.state.HasTraffic(r.Name) && j.trial.proof.ordered() {
 		j.breach(Order, fmt.Sprintf("%s takes %d of %d replicas from %s, which has traffic", c.id, found.Replicas-r.Replicas, found.Replicas, r.Name))
 	}
 }

@@ -33,7 +33,7 @@ func sweep(p cleanup.Policy) strategytest.Cleaner {
 }
 
 func subjects() []subject {
-	before, after := strategytest.Gate("before"), strategytest.Gate("after")
+	before, between, after := strategytest.Gate("before"), strategytest.Gate("between"), strategytest.Gate("after")
 	labels := strategytest.Options{World: fake.World{Batch: 2}}
 	selector := strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}
 	careful := labels
@@ -45,6 +45,10 @@ func subjects() []subject {
 			strategy: strategy.BlueGreen{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
 		{name: "BlueGreen-overlap", options: selector,
 			strategy: strategy.BlueGreen{Before: before, After: after, Drain: 15 * time.Second, Overlap: strategy.Always}},
+		{name: "Rolling", options: labels, strategy: strategy.Rolling{Before: before, After: after}},
+		{name: "Rolling-batches", options: selector, strategy: strategy.Rolling{Surge: "1", Unavailable: "0", Between: between, Pause: 10 * time.Second}},
+		{name: "Recreate", options: labels, strategy: strategy.Recreate{Before: before, After: after}},
+		{name: "Recreate-selector", options: selector, strategy: strategy.Recreate{}},
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
 		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},

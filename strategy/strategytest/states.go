@@ -186,7 +186,7 @@ func (p *proof) unlawful(s cluster.State, step strategy.Step) (law, why string) 
 		switch {
 		case ok && r.Version != found.Version:
 			return Preconditions, fmt.Sprintf("%v, compared with version %q, and it has %q", step, r.Version, found.Version)
-		case ok && r.Replicas < found.Replicas && s.HasTraffic(r.Name) && !p.declares:
+		case ok && r.Replicas < found.Replicas && s.HasTraffic(r.Name) && p.ordered():
 			return Order, fmt.Sprintf("%v, which has traffic", step)
 		case ok && found.Outcome.Result == cluster.Failed && r.Outcome.Result != cluster.Failed:
 			return Decision, fmt.Sprintf("%v, which had failed", step)

@@ -85,8 +85,9 @@ func (s *Stats) Add(o Stats) {
 // end from every one of them, and lets every fault happen at every call of every
 // scenario. The error joins a [Breach] for each scenario in which a law was
 // broken. For gates to be asked, and to fail, give the strategy a [Gate]. A
-// strategy.Floorer declares itself how far it lets capacity fall: the laws of
-// order and drain are then not asked of what it scales.
+// strategy.Bounder is held to its bounds: to its floor in place of all that
+// serves, and if it has a ceiling or keeps revisions apart, to that in place of the
+// laws of order and drain; where it keeps them apart, nobody need serve meanwhile.
 func Check(s strategy.Strategy, o Options) (Stats, error) {
 	p := newProof(s, nil, o)
 	stats, err := p.states()
@@ -140,8 +141,9 @@ type proof struct {
 	Options
 	strategy strategy.Strategy
 	cleaner  Cleaner
-	declares bool // the strategy says itself how far it lets capacity fall
-	decides  bool // it records what is good
+	bounder  strategy.Bounder // nil: the strategy has no bounds of its own
+	bounds   strategy.Bounds  // for the wanted replicas
+	decides  bool             // it records what is good
 	list     []scenario
 
 	smallStates []cluster.State
@@ -167,7 +169,10 @@ func newProof(s strategy.Strategy, c Cleaner, o Options) *proof {
 		o.World.ProxyLag = time.Second
 	}
 	p := &proof{Options: o, strategy: s, cleaner: c, decides: true}
-	_, p.declares = s.(strategy.Floorer)
+	if b, ok := s.(strategy.Bounder); ok {
+		p.bounder = b
+		p.bounds, _ = b.Bounds(strategy.Input{App: app, Target: target("build-2", o.Replicas)})
+	}
 	if c != nil {
 		p.strategy = plain(o.World)
 		p.list = p.sweeps()
@@ -289,6 +294,9 @@ func (p *proof) world(s Schedule) fake.World {
 	}
 	return w
 }
+
+// ordered reports whether capacity is to be taken only from what has no traffic.
+func (p *proof) ordered() bool { return p.bounds.Ceiling == 0 && !p.bounds.Apart }
 
 // swept says why a cleanup that says it is done is not.
 func (p *proof) swept(s cluster.State, floor int) string {

@@ -59,12 +59,13 @@ type client struct {
 
 // A job is what a client has been told to do.
 type job struct {
-	name    string // "deploy build-2"
-	release string // "": a cleanup
-	undo    bool
-	stay    bool
-	gates   map[string]string // what a gate says, by its name, if not "pass"
-	run     func(ctx context.Context, r strategy.Runner) error
+	name     string // "deploy build-2"
+	release  string // "": a cleanup
+	replicas int    // that its target names
+	undo     bool
+	stay     bool
+	gates    map[string]string // what a gate says, by its name, if not "pass"
+	run      func(ctx context.Context, r strategy.Runner) error
 }
 
 // killed unwinds a client whose process has died.
