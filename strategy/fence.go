@@ -34,6 +34,7 @@ type doubt struct {
 	fence   string // that the write was compared with, if all pods had the same
 	behind  bool   // it may have been another one
 	version string // that the write was compared with, at the latest
+	creates bool   // there was no such object
 }
 
 // outdated reports whether somebody has since written the revision and every pod
@@ -66,8 +67,9 @@ func (f *fence) doubt(object string, s cluster.State) {
 			version = route.Version
 		}
 	}
-	r, _ := s.Named(object)
-	f.doubtful[object], f.since = doubt{f.epoch, r.Fence, r.Behind, version}, s.At
+	r, exists := s.Named(object)
+	creates := !exists && version == ""
+	f.doubtful[object], f.since = doubt{f.epoch, r.Fence, r.Behind, version, creates}, s.At
 }
 
 // firstLook doubts every traffic object, if what it shows is not the end of a
@@ -186,6 +188,22 @@ func (f *fence) before(in Input, step Step) Step {
 		d, doubted := f.doubtful[route.Name]
 		if doubted && route.Version == d.version && !f.holds(route.Fence, d.epoch) {
 			return SetRoute{Route: route, Why: touched}
+		}
+	}
+	return f.unborn(in, step)
+}
+
+// unborn waits, before a run ends, for what it may have created: nothing can be
+// touched that keeps a late create out.
+func (f *fence) unborn(in Input, step Step) Step {
+	switch step.(type) {
+	case Done, Abort:
+	default:
+		return step
+	}
+	for object, d := range f.doubtful {
+		if _, there := in.State.Named(object); d.creates && !there {
+			return Wait{Why: object + " may yet be created by a write that was not answered", Until: in.Until(f.since, f.wait)}
 		}
 	}
 	return step

@@ -4,9 +4,11 @@
 package strategy
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
+	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/health"
 )
 
@@ -25,8 +27,14 @@ import (
 // new one goes dark, drains and loses its replicas. Between 3 and 4 both serve:
 // the two versions must be able to.
 //
+// With Stages, 1 to 3 are done a share at a time (rolling red-black): the new
+// revision begins with the replicas of the first stage, and grows from stage to
+// stage in traffic, while the old one keeps all of its own until the last of the
+// new one's serve. The share of the requests is that of the pods.
+//
 // The zero value is safe: no gates, no bake, and the old side stays.
 type RedBlack struct {
+	Stages []Stage       // by rising percentage of the replicas; none: all at once
 	Ready  time.Duration // to get ready and, later, to serve within; 0: 10m
 	Before health.Gate   // asked when the new revision is ready and dark; nil passes
 	After  health.Gate   // asked while it bakes, at every look; nil passes
@@ -34,18 +42,83 @@ type RedBlack struct {
 	Bake   time.Duration // alone in traffic, and watched, before it is good; 0: one look
 	Drain  time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
 	Keep   Retention     // how long the old side stays
+
+	// Highlander deletes every other revision when the new one is good and they
+	// have drained, and only then the run is done. There is no way back then, and
+	// Keep must be zero.
+	Highlander bool
 }
 
 // Next implements Strategy.
 func (rb RedBlack) Next(in Input) Step {
 	ru := Rules{Ready: rb.Ready, Before: rb.Before, After: rb.After, Judge: rb.Judge, Bake: rb.Bake, Drain: rb.Drain, Keep: rb.Keep, move: byLabel{}}
-	if why := ru.unfit(); why != "" {
+	if why := rb.unfit(in, ru); why != "" {
 		return Abort{Unfit, "RedBlack: " + why}
 	}
 	if why := rb.unsupported(in); why != "" {
 		return Abort{Unfit, why}
 	}
-	return ru.Next(in, ru.BringUp, ru.Serve, Supersede, ru.Alone, ru.Watch)
+	if len(rb.Stages) > 0 {
+		ru.begin, ru.entry = stages(rb.Stages).first, firstStage
+	}
+	rules := []Rule{ru.BringUp, rb.grow(ru), ru.Serve, Supersede, ru.Alone, ru.Watch}
+	if rb.Highlander {
+		rules = append(rules, ru.onlyOne)
+	}
+	return ru.Next(in, rules...)
+}
+
+func (rb RedBlack) unfit(in Input, ru Rules) string {
+	all := stages(rb.Stages)
+	mine, _ := in.Mine()
+	why := ru.unfit()
+	switch {
+	case why != "":
+	case rb.Highlander && rb.Keep != Retention{}:
+		why = "with Highlander nothing is kept: leave Keep alone"
+	case all.unfit() != "":
+		why = all.unfit()
+	case mine.Outcome.Result == cluster.Undecided:
+		why = all.confused(in.wanted())
+	}
+	return why
+}
+
+// grow brings the new revision from stage to stage, and then to all its replicas.
+func (rb RedBlack) grow(ru Rules) Rule {
+	return func(in Input, mine cluster.Revision) Step {
+		if len(rb.Stages) == 0 || mine.Outcome.Result == cluster.Good {
+			return nil
+		}
+		ru := ru.withDefaults(in)
+		n := Size(mine)
+		if step := ru.climb(in, rb.Stages, mine, n, n, nothing); step != nil {
+			return step
+		}
+		if mine.Ready < n {
+			wait := Wait{Why: fmt.Sprintf("%d of %d pods ready", mine.Ready, n)}
+			return ru.within(in, wait, func(found string) Step { return fail(in, mine, found) }, mine)
+		}
+		return nil
+	}
+}
+
+// onlyOne deletes every other revision, when it has drained.
+func (ru Rules) onlyOne(in Input, mine cluster.Revision) Step {
+	ru = ru.withDefaults(in)
+	for _, r := range in.State.Revisions {
+		if r.Name == mine.Name {
+			continue
+		}
+		switch out := in.Until(in.OutSince(r), ru.Drain); {
+		case r.Behind:
+			return behind(r)
+		case r.Pods > 0 && in.State.At.Before(out):
+			return Wait{Why: r.Name + " drains", Until: out}
+		}
+		return Delete{r, "there can be only one: " + mine.Name + " is good"}
+	}
+	return nil
 }
 
 // unsupported says why this app's traffic cannot be moved by pod labels.

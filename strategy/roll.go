@@ -151,7 +151,7 @@ func (ru Rules) enter(in Input, b Bounds, to cluster.Revision, first, n int, jud
 
 // rollBack gives a revision up the way it came: within the same bounds, to all
 // the replicas that the newest good one had.
-func (ru Rules) rollBack(ro roll) Rule {
+func (ru Rules) rollBack(within func(in Input, n int) Bounds) Rule {
 	return func(in Input, bad cluster.Revision) Step {
 		back, ok := in.State.NewestGood(bad)
 		if !ok && in.State.HasTraffic(bad.Name) {
@@ -161,7 +161,7 @@ func (ru Rules) rollBack(ro roll) Rule {
 			return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
 		}
 		if ok {
-			if step := ru.within(in, ru.backTo(in, ro, back, bad), stuck, back, bad); step != nil {
+			if step := ru.within(in, ru.backTo(in, within, back, bad), stuck, back, bad); step != nil {
 				return step
 			}
 		} else if step := darkWithout(in, bad, stuck); step != nil {
@@ -177,12 +177,12 @@ func (ru Rules) rollBack(ro roll) Rule {
 	}
 }
 
-func (ru Rules) backTo(in Input, ro roll, back, bad cluster.Revision) Step {
+func (ru Rules) backTo(in Input, within func(in Input, n int) Bounds, back, bad cluster.Revision) Step {
 	n := in.whole(back, bad)
 	if n > Size(back) && n > 1 {
 		return resized(in, back, back.Replicas, n, "so many are to serve when traffic is back")
 	}
-	bounds := ro.bounds(n)
+	bounds := within(in, n)
 	if !lit(in.State, bad) && back.Replicas >= n {
 		return ru.move.off(in, back, "traffic goes back") // nothing was taken from it
 	}

@@ -66,7 +66,7 @@ func (ro Rolling) rules(in Input) Rules {
 	ru.move = besides(in)
 	ru = ru.withDefaults(in)
 	ru.begin = func(n int) int { return max(0, ro.roll().bounds(n).Ceiling-others(in.State, cluster.Revision{})) }
-	ru.back = ru.rollBack(ro.roll())
+	ru.back = ru.rollBack(func(_ Input, n int) Bounds { return ro.roll().bounds(n) })
 	return ru
 }
 

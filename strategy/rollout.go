@@ -33,6 +33,7 @@ type Rules struct {
 
 	move  mover           // nil: as the cluster can
 	begin func(n int) int // with how many of n replicas the revision is created; nil: all
+	entry string          // what its Note begins with
 	back  Rule            // gives a revision up; nil: giveBack
 }
 
@@ -101,7 +102,7 @@ func (ru Rules) Next(in Input, rules ...Rule) Step {
 	case stop != nil:
 		return stop
 	case !found:
-		return create(in, ru.begin)
+		return create(in, ru.begin, ru.entry)
 	case mine.Outcome.Result == cluster.Failed && ru.back != nil:
 		return ru.back(in, mine)
 	case mine.Outcome.Result == cluster.Failed:
@@ -348,7 +349,7 @@ func (ru Rules) bringBack(in Input, back cluster.Revision) Step {
 	need, away := 0, 0
 	for _, r := range in.State.Revisions {
 		if r.Name != back.Name && !in.State.Dark(r) {
-			need = max(need, r.Replicas)
+			need = max(need, Size(r))
 			away += in.State.Exposed(r.Name)
 		}
 	}

@@ -49,7 +49,7 @@ func topmost(s cluster.State, r cluster.Revision) bool {
 
 // create makes the new revision, dark. Its name allocates the sequence. If it
 // begins with fewer replicas than it is to have, that number is noted.
-func create(in Input, begin func(n int) int) Step {
+func create(in Input, begin func(n int) int, entry string) Step {
 	if len(in.Target.Template) == 0 {
 		return Abort{Unfit, "the target has no template to create a revision from"}
 	}
@@ -69,7 +69,7 @@ func create(in Input, begin func(n int) int) Step {
 	}
 	r := cluster.Revision{
 		Name: cluster.RevisionName(in.App, seq, ""), Release: in.Target.Release, Seq: seq,
-		Template: in.Target.Template, Replicas: replicas,
+		Template: in.Target.Template, Replicas: replicas, Note: entry,
 	}
 	if begin != nil {
 		r.Replicas = min(replicas, begin(replicas))

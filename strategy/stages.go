@@ -56,28 +56,47 @@ func (all stages) first(n int) int {
 	return all[0].replicas(n)
 }
 
+// most is how many of n replicas the last stage has.
+func (all stages) most(n int) int {
+	if len(all) == 0 {
+		return 0
+	}
+	return all[len(all)-1].replicas(n)
+}
+
 // named is what a gate is asked as: "at stage 2 of 3".
 func (all stages) named(i int) string { return fmt.Sprintf("at stage %d of %d", i+1, len(all)) }
 
-// reached is the stage that a revision has the replicas of: the first is where it
-// begins. len(all): it is past them.
-func (all stages) reached(r cluster.Revision, n int) int {
-	for i, s := range all {
-		if r.Replicas <= s.replicas(n) {
-			return i
-		}
+// What a revision's Note begins with.
+const (
+	firstStage = staged + "1"
+	noStages   = staged + passed // there is nobody who serves, and so none to pass
+)
+
+// passed is what is noted of the stage when all are.
+const passed = "passed"
+
+// stage is at which one a revision is, from 0; false: there is none that it has
+// yet to pass. If nothing is noted it is the first: somebody has wiped it.
+func (all stages) stage(r cluster.Revision) (int, bool) {
+	if r.Outcome.Result != cluster.Undecided || len(all) == 0 || noted(r, staged+passed) {
+		return 0, false
 	}
-	return len(all)
+	return min(max(figure(r.Note, staged), 1), len(all)) - 1, true
 }
 
-// climb brings a revision that is in traffic from stage to stage, each by one
-// write of its replicas. It returns nil when it has passed them all.
-func (ru Rules) climb(in Input, all stages, mine cluster.Revision, n int, beside Rule) Step {
-	i := all.reached(mine, n)
-	if i == len(all) || mine.Outcome.Result == cluster.Good {
+// climb brings a revision that is in traffic from stage to stage. Each is stored
+// with the write of its replicas, for somebody else may write those, too. When
+// it has passed the last one it gets as many as end says.
+func (ru Rules) climb(in Input, all stages, mine cluster.Revision, n, end int, beside Rule) Step {
+	i, more := all.stage(mine)
+	if !more {
 		return nil
 	}
 	late := func(found string) Step { return fail(in, mine, found) }
+	if wanted := all[i].replicas(n); mine.Replicas < wanted {
+		return resized(in, mine, wanted, n, "so many it has "+all.named(i))
+	}
 	if serves := in.State.ReliedOn(mine.Name); serves < mine.Replicas {
 		return ru.within(in, Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve %s", serves, mine.Replicas, mine.Name, all.named(i))}, late, mine)
 	}
@@ -92,8 +111,7 @@ func (ru Rules) climb(in Input, all stages, mine cluster.Revision, n int, beside
 		return Wait{Why: mine.Name + " serves " + all.named(i), Until: held}
 	}
 	if i+1 == len(all) {
-		return nil
+		return resized(in, note(mine, staged, passed), end, n, "it has passed all its stages")
 	}
-	to := all[i+1].replicas(n)
-	return resized(in, mine, to, n, "it has passed "+all.named(i))
+	return resized(in, note(mine, staged, fmt.Sprint(i+2)), max(mine.Replicas, all[i+1].replicas(n)), n, "it has passed "+all.named(i))
 }

@@ -126,6 +126,8 @@ func transparent(e fault.Event, kind fault.Kind) bool {
 func (p *proof) differs(s scenario, e fault.Event, r, undisturbed result) *Breach {
 	why, law := "", Convergence
 	switch {
+	case r.late:
+		return nil
 	case r.outcome != undisturbed.outcome:
 		why = fmt.Sprintf("undisturbed it ends as %v, and so as %v", undisturbed.outcome, r.outcome)
 	case r.end != undisturbed.end:

@@ -57,6 +57,7 @@ type judge struct {
 	calls []fault.Kind
 	gates []string
 	ended bool // the main client has ended for the first time
+	late  bool // a dead run's companion of its release was created after all: the next run puts it away
 	mixed bool // pods of two revisions run side by side already
 	stuck bool // a proxy never follows, or later than a drain takes: no reader of the API can know
 
@@ -390,6 +391,7 @@ func (j *judge) answered(c *client, call fault.Call, s cluster.State, err error)
 func (j *judge) arrives(c *client, call fault.Call, deliver func()) {
 	author := j.author
 	j.author, j.arriving = c, true
+	j.late = j.late || call.Kind == fault.Create && call.Revision.Arm != ""
 	was := c.now
 	c.now = call
 	j.trial.tale.says(c, fmt.Sprintf("(what was sent as %v arrives)", call))

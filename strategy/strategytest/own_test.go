@@ -34,6 +34,7 @@ func sweep(p cleanup.Policy) strategytest.Cleaner {
 
 func subjects() []subject {
 	before, between, after := strategytest.Gate("before"), strategytest.Gate("between"), strategytest.Gate("after")
+	stage := strategytest.Gate("stage")
 	labels := strategytest.Options{World: fake.World{Batch: 2}}
 	selector := strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}
 	careful := labels
@@ -41,6 +42,8 @@ func subjects() []subject {
 	return []subject{
 		{name: "RedBlack", options: labels,
 			strategy: strategy.RedBlack{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
+		{name: "RedBlack-rolling", options: labels,
+			strategy: strategy.RedBlack{Stages: []strategy.Stage{{Percent: 30, Gate: stage}, {Percent: 60, Hold: 10 * time.Second}}, Drain: 15 * time.Second, Highlander: true}},
 		{name: "BlueGreen", options: selector,
 			strategy: strategy.BlueGreen{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
 		{name: "BlueGreen-overlap", options: selector,
@@ -49,6 +52,8 @@ func subjects() []subject {
 		{name: "Rolling-batches", options: selector, strategy: strategy.Rolling{Surge: "1", Unavailable: "0", Between: between, Pause: 10 * time.Second}},
 		{name: "Recreate", options: labels, strategy: strategy.Recreate{Before: before, After: after}},
 		{name: "Recreate-selector", options: selector, strategy: strategy.Recreate{}},
+		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 20, Gate: stage}, {Percent: 50, Hold: 10 * time.Second}},
+			Baseline: true, Before: before, Drain: 15 * time.Second}},
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
 		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},

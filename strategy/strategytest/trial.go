@@ -250,6 +250,7 @@ type result struct {
 	steps   int
 	fired   int
 	gates   []string // that were asked
+	late    bool     // something was created after all, that the next run puts away
 }
 
 // play plays a schedule to its end.
@@ -327,7 +328,7 @@ func (t *trial) again(j job, o outcome) {
 	before, was := t.w.Written(), t.w.State(app)
 	second, err := t.run(c)
 	touches := undecided(was) && describe(was) == describe(t.w.State(app)) // its run may still have sent something
-	quiet := o == done && !t.judge.wild                                    // else there may be something to mend
+	quiet := o == done && !t.judge.wild && !t.judge.late                   // else there may be something to mend
 	if quiet && second == done && t.w.Written() > before && !j.stay && !touches {
 		t.judge.breach(Minimal, fmt.Sprintf("a rerun of what was done wrote: %v", t.w.Writes()[before:]))
 	}
@@ -379,7 +380,7 @@ func (t *trial) heal() {
 
 func (t *trial) result(o outcome) result {
 	r := result{outcome: o, end: describe(t.w.State(app)), fired: t.main.cluster.Fired(), steps: t.main.turns,
-		calls: t.judge.calls, gates: t.judge.gates}
+		calls: t.judge.calls, gates: t.judge.gates, late: t.judge.late}
 	for _, write := range t.w.Writes()[t.judge.began:] {
 		switch write.Verb {
 		case "create":

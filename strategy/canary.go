@@ -1,0 +1,370 @@
+// Canary: a small part of the new revision in traffic first, compared with a fresh
+// baseline of the old one; then the old one rolls over to it.
+
+package strategy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
+)
+
+// Canary lets a few replicas of the new revision prove themselves in traffic, stage
+// by stage, while the old one keeps all of its own, and then rolls over to it. The
+// fault-free sequence is
+//
+//  1. create the new revision with the replicas of the first stage, dark, and a
+//     baseline of the old one's template with as many
+//  2. wait until both are ready; ask Before; turn their traffic on
+//  3. wait until they serve; hold the stage, and ask its Gate about both
+//  4. give both the replicas of the next stage; again from 3, to the last stage
+//  5. delete the baseline; roll the old revision over to the new one, within Surge
+//     and Unavailable; ask After for as long as Bake
+//  6. record the new revision as good; the old one keeps no replicas
+//
+// A stage's share is one of replicas: requests are divided by the number of pods
+// that are in traffic. If a gate fails, or a deadline passes, the new revision is
+// recorded as failed, what it had taken over rolls back, and it loses its traffic
+// and its replicas, as does the baseline. From 2 to 5 both versions serve: they
+// must be able to.
+//
+// Stages must be named; all else may be zero.
+type Canary struct {
+	Stages      []Stage       // by rising percentage; of so few replicas that two of them are the same, it is refused
+	Baseline    bool          // compare with pods of the old version that are as young as the canary's and as many, not with the old ones
+	Ready       time.Duration // each stage and batch has to get ready and to serve within; 0: 10m
+	Before      health.Gate   // asked when the first stage is ready and dark; nil passes
+	Surge       Amount        // in 5, replicas wanted beyond those of the target, and at least those of the last stage; "": 25%
+	Unavailable Amount        // in 5, endpoints that may be missing; "": 25%
+	After       health.Gate   // asked while it bakes, at every look; nil passes
+	Judge       time.Duration // a gate that has not passed so long after what it waits for has failed; 0: 10m
+	Bake        time.Duration // alone in traffic, and watched, before it is good; 0: one look
+	Drain       time.Duration // between the last traffic of a baseline, or of a canary that failed, and the loss of its pods; 0: 30s, negative: none
+	Keep        Retention     // how long the old side stays, without replicas
+}
+
+// baselineArm is the Arm of a canary's baseline.
+const baselineArm = "baseline"
+
+// Next implements Strategy.
+func (ca Canary) Next(in Input) Step {
+	if why := ca.unfit(in); why != "" {
+		return Abort{Unfit, "Canary: " + why}
+	}
+	ru := ca.rules(in)
+	return ru.Next(in, ca.room, ca.compared, ca.first, ca.stages, ca.swept, ca.promote, ca.swept, Supersede, ru.Serve, ru.Alone, ru.Watch)
+}
+
+// Bounds implements Bounder: those of the roll, and room for what stands beside
+// all that serves.
+func (ca Canary) Bounds(in Input) (Bounds, bool) {
+	n := in.wanted()
+	return ca.bounds(in, n), n > 0
+}
+
+func (ca Canary) bounds(in Input, n int) Bounds {
+	bounds := roll{ca.Surge, ca.Unavailable}.bounds(n)
+	beside := stages(ca.Stages).most(n)
+	if ca.Baseline {
+		beside *= 2
+	}
+	serves := 0
+	for _, r := range in.State.Revisions {
+		if r.Arm == "" && r.Release != in.Target.Release && lit(in.State, r) {
+			serves += r.Replicas
+		}
+	}
+	bounds.Ceiling = max(bounds.Ceiling, max(n, serves)+beside)
+	if way, ok := in.State.NewestGood(newest(in)); ok && lit(in.State, way) && way.Replicas > 0 { // somebody else may have made it smaller
+		bounds.Floor = min(bounds.Floor, roll{ca.Surge, ca.Unavailable}.bounds(max(1, Size(way))).Floor)
+	}
+	return bounds
+}
+
+func (ca Canary) unfit(in Input) string {
+	all := stages(ca.Stages)
+	n := in.wanted()
+	mine, _ := in.Mine()
+	decided := mine.Outcome.Result != cluster.Undecided
+	why := all.unfit()
+	switch {
+	case why != "":
+	case len(all) == 0:
+		why = "it has no Stages: say how much traffic is to prove it, such as {{Percent: 10, Hold: 10 * time.Minute}}"
+	case unfitAmounts(ca.Surge, ca.Unavailable) != "":
+		why = unfitAmounts(ca.Surge, ca.Unavailable)
+	case in.State.Can.Weigh:
+		why = "it divides traffic by replicas, and a route here divides it by weight"
+	case n > 0 && !decided:
+		why = all.confused(n)
+	}
+	return why
+}
+
+func (ca Canary) rules(in Input) Rules {
+	ru := Rules{Ready: ca.Ready, Before: ca.Before, After: ca.After, Judge: ca.Judge, Bake: ca.Bake, Drain: ca.Drain, Keep: ca.Keep}
+	ru.move = besides(in)
+	ru = ru.withDefaults(in)
+	ru.begin = func(n int) int {
+		return min(ca.begins(in, n), max(0, ca.bounds(in, n).Ceiling-others(in.State, cluster.Revision{})))
+	}
+	if ru.entry = noStages; otherLit(in) {
+		ru.entry = firstStage
+	}
+	ru.back = ca.giveBack
+	return ru
+}
+
+// begins is with how many of n replicas it goes into traffic: with all, if there
+// is nothing to compare with, and nobody who serves.
+func (ca Canary) begins(in Input, n int) int {
+	if !otherLit(in) {
+		return n
+	}
+	return stages(ca.Stages).first(n)
+}
+
+// arm is the baseline of a release.
+func arm(s cluster.State, of cluster.Revision) (cluster.Revision, bool) {
+	for _, r := range s.Revisions {
+		if r.Arm == baselineArm && r.Release == of.Release {
+			return r, true
+		}
+	}
+	return cluster.Revision{}, false
+}
+
+// newest is this run's own revision, or what it will be.
+func newest(in Input) cluster.Revision {
+	mine, found := in.Mine()
+	if !found {
+		mine.Seq = in.State.NextSeq()
+	}
+	return mine
+}
+
+// proving reports whether the new revision is still at its stages.
+func (ca Canary) proving(mine cluster.Revision) bool {
+	_, proving := stages(ca.Stages).stage(mine)
+	return proving
+}
+
+// otherLit reports whether a revision of another release has traffic, or is to
+// have some.
+func otherLit(in Input) bool {
+	for _, r := range in.State.Revisions {
+		if r.Release != in.Target.Release && lit(in.State, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// room puts away what stands beside the good revision: a canary that this one
+// supersedes, its baseline, and what is dark.
+func (ca Canary) room(in Input, mine cluster.Revision) Step {
+	way, ok := in.State.NewestGood(mine)
+	if !ca.proving(mine) {
+		return nil
+	}
+	if step := Supersede(in, mine); step != nil {
+		return step
+	}
+	ru := ca.rules(in)
+	late := func(found string) Step { return fail(in, mine, found) }
+	for _, r := range in.State.Revisions {
+		own := r.Release == mine.Release || r.Name == way.Name
+		if dark := !lit(in.State, r); own || dark && r.Replicas == 0 && r.Arm == "" || !dark && !ok {
+			continue
+		}
+		if step := ca.putAway(in, ru, r, way, mine); step != nil {
+			return ru.within(in, step, late, mine, r, way)
+		}
+	}
+	return nil
+}
+
+// putAway gives what a revision serves back to the good one, and takes its
+// replicas.
+func (ca Canary) putAway(in Input, ru Rules, r, way, mine cluster.Revision) Step {
+	n := in.whole(way, r)
+	if lit(in.State, r) {
+		if step := ca.bounds(in, n).up(in, way, n, n, "it serves in place of "+r.Name); step != nil {
+			return step
+		}
+		if way.Ready < way.Replicas {
+			return Wait{Why: fmt.Sprintf("%d of %d pods of %s ready, which serves in place of %s", way.Ready, way.Replicas, way.Name, r.Name)}
+		}
+		if step := ru.move.to(in, way, "it serves in place of "+r.Name); step != nil {
+			return step
+		}
+		if serves := in.State.ReliedOn(way.Name); serves < way.Replicas {
+			return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve in place of %s", serves, way.Replicas, way.Name, r.Name)}
+		}
+	}
+	if r.Arm != "" {
+		return ru.sweep(in, r, way)
+	}
+	if step := ru.leave(in, r, way); step != nil {
+		return step
+	}
+	if out := in.Until(in.OutSince(r), ru.Drain); in.State.At.Before(out) {
+		return Wait{Why: r.Name + " drains", Until: out}
+	}
+	return resized(in, r, 0, Size(r), "it makes room for "+mine.Name)
+}
+
+// compared sees to the baseline: as large as the canary, and in traffic when that
+// is.
+func (ca Canary) compared(in Input, mine cluster.Revision) Step {
+	good, older := in.State.NewestGood(mine)
+	if !ca.Baseline || !older || !ca.proving(mine) || mine.Replicas == 0 {
+		return nil
+	}
+	ru := ca.rules(in)
+	base, there := arm(in.State, mine)
+	if !there {
+		return Put{cluster.Revision{
+			Name: cluster.RevisionName(in.App, mine.Seq, baselineArm), Release: mine.Release, Arm: baselineArm, Seq: mine.Seq,
+			Template: good.Template, Replicas: mine.Replicas,
+		}, "what " + mine.Name + " is compared with: " + good.Name + ", made anew"}
+	}
+	step := ca.beside(in, ru, mine, base)
+	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine, base)
+}
+
+func (ca Canary) beside(in Input, ru Rules, mine, base cluster.Revision) Step {
+	switch {
+	case base.Replicas < mine.Replicas:
+		return scale(base, mine.Replicas, "as many as "+mine.Name)
+	case base.Ready < base.Replicas:
+		return Wait{Why: fmt.Sprintf("%d of %d pods of %s ready", base.Ready, base.Replicas, base.Name)}
+	case mine.Enabled:
+		return ru.move.to(in, base, "it serves beside "+mine.Name)
+	}
+	return nil
+}
+
+// first brings the first stage into traffic.
+func (ca Canary) first(in Input, mine cluster.Revision) Step {
+	ru := ca.rules(in)
+	n := in.sizeOf(mine)
+	if n == 0 {
+		return sizeless(mine)
+	}
+	step := ru.enter(in, ca.bounds(in, n), mine, ca.begins(in, n), n, ru.judged, "its first stage is ready")
+	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
+}
+
+// stages lets the canary prove itself at each.
+func (ca Canary) stages(in Input, mine cluster.Revision) Step {
+	ru := ca.rules(in)
+	serves := func(in Input, mine cluster.Revision) Step {
+		base, there := arm(in.State, mine)
+		if n := in.State.ReliedOn(base.Name); there && n < base.Replicas {
+			return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve", n, base.Replicas, base.Name)}
+		}
+		return nil
+	}
+	return ru.climb(in, ca.Stages, mine, in.sizeOf(mine), mine.Replicas, serves)
+}
+
+// swept deletes the baseline, when nothing is compared with it any more.
+func (ca Canary) swept(in Input, mine cluster.Revision) Step {
+	ru := ca.rules(in)
+	base, there := arm(in.State, mine)
+	if !there || ca.needed(in, mine, base) {
+		return nil
+	}
+	keep := mine
+	if good, ok := in.State.NewestGood(mine); ok {
+		keep = good
+	}
+	step := ru.sweep(in, base, keep)
+	return ru.within(in, step, func(found string) Step { return Abort{Unsafe, found} }, mine, base)
+}
+
+// needed reports whether the floor cannot spare the baseline yet.
+func (ca Canary) needed(in Input, mine, base cluster.Revision) bool {
+	left := 0
+	for _, r := range in.State.Revisions {
+		if r.Name != base.Name {
+			left += surely(in.State, r)
+		}
+	}
+	return lit(in.State, base) && mine.Outcome.Result == cluster.Undecided && left < ca.bounds(in, in.sizeOf(mine)).Floor
+}
+
+// sweep takes an arm out of traffic, lets it drain and deletes it.
+func (ru Rules) sweep(in Input, a, keep cluster.Revision) Step {
+	if step := ru.leave(in, a, keep); step != nil {
+		return step
+	}
+	out := in.Until(in.OutSince(a), ru.Drain)
+	switch {
+	case a.Behind:
+		return behind(a)
+	case a.Pods > 0 && in.State.At.Before(out):
+		return Wait{Why: a.Name + " drains", Until: out}
+	}
+	return Delete{a, "nothing is compared with it any more"}
+}
+
+// leave takes one revision out of traffic, and no other.
+func (ru Rules) leave(in Input, r, keep cluster.Revision) Step {
+	for _, route := range in.State.Traffic() {
+		if _, has := route.Weights[r.Name]; has && in.State.Can.Select && !in.State.Can.Enable {
+			weights := map[string]int{}
+			for name, w := range route.Weights {
+				if name != r.Name {
+					weights[name] = w
+				}
+			}
+			if len(weights) == 0 {
+				weights[keep.Name] = 100
+			}
+			route.Weights = weights
+			return SetRoute{route, r.Name + " leaves traffic"}
+		}
+	}
+	if in.State.Can.Select && !in.State.Can.Enable {
+		if n := in.State.Exposed(r.Name); n > 0 {
+			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
+		}
+		return nil
+	}
+	return darken(in, r, r.Name+" leaves traffic")
+}
+
+// promote rolls the old revision over to the new one.
+func (ca Canary) promote(in Input, mine cluster.Revision) Step {
+	if mine.Outcome.Result == cluster.Good {
+		return nil
+	}
+	ru := ca.rules(in)
+	n := in.sizeOf(mine)
+	if mine.Replicas == n && mine.Ready >= n && others(in.State, mine) == 0 {
+		return nil
+	}
+	step := ca.bounds(in, n).toward(in, mine, n, fmt.Sprintf("%d of %d pods ready", mine.Ready, n))
+	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
+}
+
+// giveBack gives a canary up: what it has taken over rolls back, and it goes, as
+// does its baseline.
+func (ca Canary) giveBack(in Input, bad cluster.Revision) Step {
+	ru := ca.rules(in)
+	if base, there := arm(in.State, bad); there {
+		keep := bad
+		if good, ok := in.State.NewestGood(bad); ok {
+			keep = good
+		}
+		stuck := func(found string) Step { return Abort{Stranded, bad.Outcome.Why + "; " + found} }
+		if step := ru.within(in, ru.sweep(in, base, keep), stuck, bad, base); step != nil {
+			return step
+		}
+	}
+	return ru.rollBack(ca.bounds)(in, bad)
+}
