@@ -11,7 +11,7 @@
 #             what wrong strategies, engines, guards and cleaners die by
 # make mutants-generated
 #             every small change of the code that decides, and which of them no
-#             test notices: an hour or more the first time, later only what is new
+#             test notices: a quarter of an hour, or none if nothing has changed
 #
 # Needs Go and make. The control plane is built from the Go module proxy the
 # first time (some minutes), and kept in the user's cache directory.

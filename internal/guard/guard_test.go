@@ -93,6 +93,8 @@ func TestFloor(t *testing.T) {
 		{"counting on a pod that may go", state(labels, map[string]int{"v1": 3, "v2": 3}, rev("v1", 1, 3, true), extra), guard.Rules{Release: "v2"}, off(rev("v1", 1, 3, true)), true},
 		{"below the floor already, and lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true)), guard.Rules{Bounds: floor(3)}, off(rev("v1", 1, 3, true)), true},
 		{"below the floor already, and no lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{Bounds: floor(3)}, shrunk(rev("v2", 2, 3, false), 0), false},
+		{"nothing, while the cluster may take a pod that is one too many", state(labels, map[string]int{"v2": 3}, extra), guard.Rules{Release: "v2"}, extra, false},
+		{"nothing, while what was told to leave leaves", state(labels, map[string]int{"v1": 3, "v2": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{Bounds: floor(6)}, rev("v1", 1, 3, true), false},
 		{"stopping the only worker", cluster.State{Revisions: []cluster.Revision{rev("v1", 1, 3, true)}}, guard.Rules{}, shrunk(rev("v1", 1, 3, true), 0), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -494,6 +496,23 @@ func TestFloorCountsNoEndpointWithoutWeight(t *testing.T) {
 		s := state(c.can, map[string]int{"v1": 3, "v2": 3}, one, two)
 		s.Routes[0].Weights = c.weights
 		require.Equal(t, c.law, verdict(t, s, guard.Rules{}, put(wants(two, 0))), c.name)
+	}
+}
+
+// Nor do they make up for what is taken.
+func TestFloorCountsOnNoEndpointWithoutWeight(t *testing.T) {
+	one, two := rev("v1", 1, 3, true), rev("v2", 2, 3, true)
+	for _, c := range []struct {
+		name    string
+		weights map[string]int
+		law     string
+	}{
+		{"no weight", map[string]int{"v1": 100, "v2": 0}, "floor"},
+		{"a weight", map[string]int{"v1": 99, "v2": 1}, ""},
+	} {
+		s := state(cluster.Can{Enable: true, Weigh: true}, map[string]int{"v1": 3, "v2": 3}, one, two)
+		s.Routes[0].Weights = c.weights
+		require.Equal(t, c.law, verdict(t, s, guard.Rules{Replicas: 3}, put(wants(one, 1))), c.name)
 	}
 }
 

@@ -10,9 +10,9 @@
 // internal/mutants/equivalent.txt, with its proof.
 //
 // The tree is copied first and never touched, so it may be edited meanwhile.
-// What came of each test is kept in the user's cache directory, and is asked
-// anew only if the changed file, the test or what is beside it has changed. Not
-// if another file of the program has: delete the file of verdicts then.
+// All mutants are in one program, which is told which of them to be. What came of
+// each test is kept in the user's cache directory, and is asked anew if anything
+// has changed that the test is built from.
 //
 // The exit status is 1 if less than 95 % are killed, or not all of those of the
 // guard and of Decide; 2 if that could not be found out.
@@ -104,6 +104,9 @@ func run(only string, parallel int) (tally, error) {
 	}
 	if err := equal.mark(mutants); err != nil {
 		return tally{}, err
+	}
+	for i := range mutants {
+		mutants[i].number = i + 1
 	}
 	verdicts, err := tryAll(root, mutants, max(1, parallel))
 	if err != nil {

@@ -18,6 +18,8 @@ type mutant struct {
 	line       int
 	was, is    string // the lines that differ, with single spaces
 	text       []byte // the whole file, changed
+	from, to   int    // where its function stands in the original; 0: it has to be tried alone
+	number     int    // counts from 1, over all that are tried
 	equivalent bool
 }
 
@@ -47,6 +49,7 @@ type walk struct {
 	text     []byte
 	tokens   *token.File
 	function string     // that it is in
+	from, to int        // where that stands
 	above    []ast.Node // around the node that is visited, outermost first
 	mutants  []mutant
 	seen     map[string]bool // texts, so that no two mutants are the same
@@ -58,9 +61,13 @@ func (w *walk) declaration(d ast.Decl) {
 		if d.Name.Name == "String" || d.Body == nil {
 			return // what it is called is not what it does
 		}
-		w.function = functionName(d)
+		w.function, w.from, w.to = functionName(d), w.offset(d.Pos()), w.offset(d.End())
+		if d.Type.TypeParams != nil {
+			w.from, w.to = 0, 0 // which is more than together can
+		}
 		w.inspect(d.Body)
 	case *ast.GenDecl:
+		w.from, w.to = 0, 0
 		for _, spec := range d.Specs {
 			if value, ok := spec.(*ast.ValueSpec); ok {
 				w.function = value.Names[0].Name
@@ -130,6 +137,7 @@ func (w *walk) change(edits ...edit) {
 	}
 	w.mutants = append(w.mutants, mutant{
 		file: w.file, function: w.function, line: w.tokens.Line(edits[0].from), was: was, is: is, text: []byte(text),
+		from: w.from, to: w.to,
 	})
 }
 

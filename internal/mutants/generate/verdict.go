@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 )
 
 // A verdict is what came of one mutant.
@@ -41,17 +40,17 @@ func tryAll(root string, mutants []mutant, parallel int) ([]verdict, error) {
 		return nil, err
 	}
 	verdicts := make([]verdict, len(mutants))
-	for _, upTo := range []time.Duration{quick, slow} { // most die of a quick check: the first list is there soon
-		if err := b.pass(mutants, verdicts, known, upTo, parallel); err != nil {
+	for _, slow := range []bool{false, true} { // most die of a quick check: the first list is there soon
+		if err := b.pass(mutants, verdicts, known, slow, parallel); err != nil {
 			return nil, err
 		}
 	}
 	return verdicts, nil
 }
 
-// pass runs, of all mutants, the checks that are not slower than a limit, and
-// notes the verdicts.
-func (b *bench) pass(mutants []mutant, verdicts []verdict, known *known, upTo time.Duration, parallel int) error {
+// pass runs the quick checks of all mutants, or the slow ones too, and notes the
+// verdicts.
+func (b *bench) pass(mutants []mutant, verdicts []verdict, known *known, slow bool, parallel int) error {
 	errs := make([]error, len(mutants))
 	queue := make(chan int)
 	var workers sync.WaitGroup
@@ -60,13 +59,13 @@ func (b *bench) pass(mutants []mutant, verdicts []verdict, known *known, upTo ti
 		go func() {
 			defer workers.Done()
 			for i := range queue {
-				verdicts[i], errs[i] = b.judge(mutants[i], known, upTo)
+				verdicts[i], errs[i] = b.judge(mutants[i], known, slow)
 			}
 		}()
 	}
 	for i := range mutants {
 		if i%50 == 0 {
-			fmt.Fprintf(os.Stderr, "mutant %d of %d, checks of %v\n", i, len(mutants), upTo)
+			fmt.Fprintf(os.Stderr, "mutant %d of %d, slow checks: %v\n", i, len(mutants), slow)
 		}
 		queue <- i
 	}
@@ -75,8 +74,9 @@ func (b *bench) pass(mutants []mutant, verdicts []verdict, known *known, upTo ti
 	return errors.Join(errs...)
 }
 
-// soundness fails if a check that is about to be run does not pass on the tree
-// as it is: then it would kill everything.
+// soundness readies the bench, if it is needed, and fails if a check that is
+// about to be run does not pass on the tree as it is: then it would kill
+// everything.
 func (b *bench) soundness(mutants []mutant, known *known) error {
 	needed := map[string]bool{}
 	for _, m := range mutants {
@@ -85,6 +85,12 @@ func (b *bench) soundness(mutants []mutant, known *known) error {
 				needed[c.name] = true
 			}
 		}
+	}
+	if len(needed) == 0 {
+		return nil
+	}
+	if err := b.join(mutants); err != nil {
+		return err
 	}
 	t, err := b.try(nil)
 	if err != nil {
@@ -98,7 +104,7 @@ func (b *bench) soundness(mutants []mutant, known *known) error {
 			return fmt.Errorf("the check %q does not pass on the tree as it is: %s, %v", c.name, came, err)
 		}
 	}
-	return os.RemoveAll(t.dir)
+	return nil
 }
 
 // recall returns the verdict on a mutant, if what is known is enough for one.
@@ -114,9 +120,9 @@ func (b *bench) recall(m mutant, known *known) (verdict, bool) {
 	return verdict{outcome: survived}, all
 }
 
-// judge runs the checks on a mutant that are not slower than a limit, until one
-// notices it.
-func (b *bench) judge(m mutant, known *known, upTo time.Duration) (verdict, error) {
+// judge runs the quick checks on a mutant, or the slow ones too, until one notices
+// it.
+func (b *bench) judge(m mutant, known *known, slow bool) (verdict, error) {
 	if v, ok := b.recall(m, known); ok {
 		return v, nil
 	}
@@ -124,9 +130,9 @@ func (b *bench) judge(m mutant, known *known, upTo time.Duration) (verdict, erro
 	if err != nil {
 		return verdict{}, err
 	}
-	defer func() { _ = os.RemoveAll(t.dir) }()
+	defer t.over()
 	for _, c := range b.checksOf(m.file) {
-		if c.limit > upTo {
+		if c.slow && !slow {
 			break
 		}
 		key := b.key(m, c)
@@ -146,40 +152,47 @@ func (b *bench) judge(m mutant, known *known, upTo time.Duration) (verdict, erro
 	return verdict{outcome: survived}, nil
 }
 
-// key names a check of a mutant: by its whole text, and by all that the tests
-// are made of.
+// key names a check of a mutant: by the mutant's whole text, and by all that the
+// tests are made of.
 func (b *bench) key(m mutant, c check) string {
 	sum := sha256.New()
-	for _, part := range []string{m.file, string(m.text), c.pkg, c.tests, b.tests[c.pkg]} {
+	for _, part := range []string{m.file, string(m.text), c.pkg, strings.Join(c.tests, " "), b.made[c.pkg]} {
 		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// testHash is a hash of what the tests of a package are made of: its test files
-// and testdata, and the packages beside them that it is built from.
-func (b *bench) testHash(pkg string) (string, error) {
+// madeOf is a hash of what the tests of a package are made of: the files of all
+// packages that they are built from, their own files and their testdata.
+func (b *bench) madeOf(pkg string) (string, error) {
 	sum := sha256.New()
-	add := func(files []string, err error) error {
-		for _, path := range files {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			_, _ = fmt.Fprintf(sum, "%s %d:%s", strings.TrimPrefix(path, b.tree), len(text), text)
-		}
-		return err
-	}
-	err := errors.Join(
-		add(filepath.Glob(filepath.Join(b.tree, pkg, "*_test.go"))),
-		add(filepath.Glob(filepath.Join(b.tree, pkg, "testdata", "*.*"))),
-	)
+	files := []string{"go.mod", "go.sum"}
 	for _, dir := range b.reaches[pkg] {
-		if dir != pkg && beside.MatchString(dir) {
-			err = errors.Join(err, add(filepath.Glob(filepath.Join(b.tree, dir, "*.go"))))
+		names, err := filepath.Glob(filepath.Join(b.tree, dir, "*.go"))
+		if err != nil {
+			return "", err
+		}
+		for _, path := range names {
+			if dir == pkg || !strings.HasSuffix(path, "_test.go") {
+				files = append(files, strings.TrimPrefix(path, b.tree+"/"))
+			}
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:16]), err
+	data, err := filepath.Glob(filepath.Join(b.tree, pkg, "testdata", "*.*"))
+	if err != nil {
+		return "", err
+	}
+	for _, path := range data {
+		files = append(files, strings.TrimPrefix(path, b.tree+"/"))
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(b.tree, file))
+		if err != nil {
+			return "", err
+		}
+		_, _ = fmt.Fprintf(sum, "%s %d:%s", file, len(text), text)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }
 
 // known is the file of what came of checks before: a line each, only ever added
