@@ -108,7 +108,7 @@ func TestDiagnose(t *testing.T) {
 	half := found(2, 3, 3, true)
 	half.Unsettled = 2
 	s := state([]cluster.Revision{found(1, 3, 3, true), half}, service("web", serving{"web-v001": 3, "web-v002": 1}))
-	s.Warnings = []string{"service/web: its selector is managed by helm"}
+	s.Warnings, s.Contested = []string{"service/web: its selector is managed by helm"}, true
 	require.Equal(t, `web: both live, partial flip, foreign
 REVISION  AGE  READY  SERVES         OUTCOME    VERDICT  WHY
 web-v001  9h   3/3    service/web 3  undecided  keep     the newest that really serves

@@ -67,7 +67,7 @@ func findings(s cluster.State) []Finding {
 	add(len(s.Revisions) > 0 && blackHole(s), BlackHole)
 	add(s.Strays > 0, Strays)
 	add(slices.ContainsFunc(s.Routes, func(r cluster.Route) bool { return r.Pinned }), Pinned)
-	add(len(s.Warnings) > 0 || unknownRoute(s), Foreign)
+	add(s.Contested || unknownRoute(s), Foreign)
 	if len(found) == 0 {
 		found = []Finding{Clean}
 	}

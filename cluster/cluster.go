@@ -69,7 +69,8 @@ type Cluster interface {
 	// it writes nothing. Routes are not created: a Name that Observe did not
 	// show is ErrRefused. An empty Note, Fence or From leaves the stored one;
 	// nil Weights mean all enabled revisions, and are
-	// ErrUnsupported where a route cannot say that.
+	// ErrUnsupported where a route cannot say that. A Scaler is pointed at one
+	// revision; two are ErrUnsupported, and none ErrRefused unless it has none.
 	SetRoute(ctx context.Context, app string, r Route) error
 
 	// Delete removes the revision r.Name, and later its pods, if it still is the one
@@ -111,9 +112,10 @@ var (
 type State struct {
 	At        time.Time  // the cluster's clock at this look, never going back; 1 s steps on a real one
 	Revisions []Revision // by rising Seq, arms after their release
-	Routes    []Route    // by Name; none: a worker, see [State.ReliedOn]
+	Routes    []Route    // by Name; none that is traffic: a worker, see [State.ReliedOn]
 	Strays    int        // ready endpoints of traffic routes whose pod belongs to no revision here
 	Can       Can        // what this cluster can do for this app
+	Contested bool       // another program was seen to write what is written here, and may put it back
 	Warnings  []string   // for a person: a foreign field manager, a budget over both sides, …
 }
 
@@ -184,18 +186,20 @@ func (r Result) String() string {
 	return "undecided"
 }
 
-// A Route is one object that brings traffic to revisions: a Service, or a
-// router with weights.
+// A Route is one object that brings something to revisions by their names:
+// traffic, like a Service or a router with weights; or replicas, like an
+// autoscaler.
 type Route struct {
 	Name     string // kind and name: "service/web"
 	Preview  bool   // shows a revision to testers; never counts as traffic
 	External bool   // a load balancer outside the cluster follows its endpoints, later
 	Fixed    bool   // it brings something to every revision, and nobody said that it is traffic: it cannot be moved
 	Pinned   bool   // it selects by a pod-template-hash: any change of that template would empty it
+	Scaler   bool   // it brings no traffic, but writes the Replicas of the one revision in Weights, unless those are 0
 
 	// Wanted. SetRoute sets them.
 
-	Weights map[string]int // percent by revision name; nil: all enabled revisions, by ready pods
+	Weights map[string]int // percent by revision name; nil: all enabled revisions, by ready pods; a Scaler of none is empty
 	Note    string         // the strategy's own step, stored in the same write
 	Fence   string         // the run that last wrote this object
 	From    string         // the revision that it served when cutover first wrote it; that one is good
@@ -222,6 +226,7 @@ type Target struct {
 	Template []byte
 
 	// Replicas that the new revision gets; 0: as many as serve when it is
-	// created, which is an error if nothing does.
+	// created, which is an error if nothing does. With a Scaler leave it 0: then
+	// what that adds until traffic moves is added here, too.
 	Replicas int
 }

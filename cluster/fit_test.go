@@ -219,6 +219,67 @@ func fits() []fit {
 			next:   "create web-v002 x10 off: release build-v002",
 		},
 		{
+			name: "an autoscaler names what serves, and another one what is gone",
+			state: cluster.State{Can: labels, Revisions: []cluster.Revision{rev(1, 10, on, isGood), rev(2, 8)},
+				Routes: []cluster.Route{{Name: "horizontalpodautoscaler/gone", Scaler: true, Weights: map[string]int{}, Version: "1"},
+					{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v001": 100}, Version: "1"},
+					service("web", serving{"web-v001": 10})}},
+			target: cluster.Target{Release: "build-v002"},
+			asks: func(t *testing.T, s cluster.State) {
+				assert.Len(t, s.Traffic(), 1)
+				assert.Equal(t, 10, s.ReliedOn("web-v001"), "an autoscaler has no endpoints")
+				assert.True(t, s.Dark(s.Revisions[1]))
+				by, ok := s.ScalerOf("web-v001")
+				assert.True(t, ok)
+				assert.Equal(t, "horizontalpodautoscaler/web", by.Name)
+				_, ok = s.ScalerOf("web-v002")
+				assert.False(t, ok)
+			},
+			next: "put web-v002 x10 off: an autoscaler has made what serves that large",
+		},
+		{
+			name: "an autoscaler names the old one, which is out of traffic",
+			state: cluster.State{Can: labels, Revisions: []cluster.Revision{rev(1, 3, isGood), rev(2, 3, on)},
+				Routes: []cluster.Route{{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v001": 100}, Version: "1"},
+					service("web", serving{"web-v002": 3})}},
+			target: cluster.Target{Release: "build-v002"},
+			asks: func(t *testing.T, s cluster.State) {
+				assert.True(t, s.Dark(s.Revisions[0]), "a name there is no traffic")
+			},
+			next: "route horizontalpodautoscaler/web to web-v002: web-v002 serves",
+		},
+		{
+			name: "an autoscaler names a large old one, and what serves is small",
+			state: cluster.State{Can: labels, Revisions: []cluster.Revision{rev(1, 9, isGood), rev(2, 3, on, isGood), rev(3, 3)},
+				Routes: []cluster.Route{{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v001": 100}, Version: "1"},
+					service("web", serving{"web-v002": 3})}},
+			target: cluster.Target{Release: "build-v003"},
+			asks:   func(t *testing.T, s cluster.State) { assert.Equal(t, 3, s.Serving()) },
+			next:   "put web-v003 x3 on: it is ready",
+		},
+		{
+			name: "undone, and the way back has no replicas, which turns its autoscaler off",
+			state: cluster.State{Can: labels, Revisions: []cluster.Revision{rev(1, 0, isGood), rev(2, 3, on, hasFail)},
+				Routes: []cluster.Route{{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v001": 100}, Version: "1"},
+					service("web", serving{"web-v002": 3})}},
+			target: cluster.Target{Release: "build-v002"},
+			asks: func(t *testing.T, s cluster.State) {
+				_, named := s.ScalerOf("web-v001")
+				assert.True(t, named)
+			},
+			next: "put web-v001 x3 off good: capacity first: traffic goes back to it",
+		},
+		{
+			name: "a worker that an autoscaler scales",
+			state: cluster.State{Revisions: []cluster.Revision{rev(1, 3, on, isGood)},
+				Routes: []cluster.Route{{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v001": 100}, Version: "1"}}},
+			asks: func(t *testing.T, s cluster.State) {
+				assert.True(t, s.Worker())
+				assert.Equal(t, 3, s.ReliedOn("web-v001"))
+			},
+			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service",
+		},
+		{
 			name: "undone",
 			state: cluster.State{Can: labels, Revisions: []cluster.Revision{
 				rev(1, 3, isGood), rev(2, 3, on, func(r *cluster.Revision) { r.Outcome = cluster.Outcome{Result: cluster.Failed, Why: "undone by ops"} })},

@@ -33,21 +33,34 @@ func (s State) Find(release string) (Revision, bool) {
 	return found, ok
 }
 
-// Traffic returns the routes that count as traffic: all but previews, and those
-// that are fixed to every revision.
+// IsTraffic reports whether the route counts as traffic: it is no preview, not
+// fixed to every revision, and no autoscaler.
+func (r Route) IsTraffic() bool { return !r.Preview && !r.Fixed && !r.Scaler }
+
+// Traffic returns the routes that count as traffic.
 func (s State) Traffic() []Route {
-	isTraffic := func(r Route) bool { return !r.Preview && !r.Fixed }
 	all := len(s.Routes)
-	if !slices.ContainsFunc(s.Routes, func(r Route) bool { return !isTraffic(r) }) {
+	if !slices.ContainsFunc(s.Routes, func(r Route) bool { return !r.IsTraffic() }) {
 		return s.Routes[:all:all] // as nearly always: nothing to copy
 	}
 	var routes []Route
 	for _, r := range s.Routes {
-		if isTraffic(r) {
+		if r.IsTraffic() {
 			routes = append(routes, r)
 		}
 	}
 	return routes
+}
+
+// ScalerOf returns the autoscaler that names the revision, the first of several.
+// While it does, and the revision has replicas, their number is its business.
+func (s State) ScalerOf(name string) (scaler Route, ok bool) {
+	for _, route := range s.Routes {
+		if _, named := route.Weights[name]; route.Scaler && named {
+			return route, true
+		}
+	}
+	return Route{}, false
 }
 
 // Worker reports that no route brings traffic to this app.

@@ -328,7 +328,7 @@ func (c *Cluster) listable(a *application, i int, p *pod) bool {
 
 // chosen reports whether the route chooses this pod, ready or not.
 func (c *Cluster) chosen(r *cluster.Route, p *pod) bool {
-	if c.named() && !names(r, p.of) {
+	if r.Scaler || c.named() && !names(r, p.of) {
 		return false
 	}
 	return !c.labels() || p.enabled

@@ -36,7 +36,7 @@ import (
 type World struct {
 	Start  time.Time       // the first instant; zero: the start of 2025
 	Routes []cluster.Route // what every app's routes begin as; none: one, "service/<app>"
-	Worker bool            // apps have no routes whatever Routes says; Enabled is kept on pods
+	Worker bool            // apps have no traffic routes whatever Routes says; Enabled is kept on pods
 	Can    cluster.Can     // how traffic is moved; zero: Enable, or nothing for a Worker
 
 	Lag         time.Duration // the controller follows a Put after this, by the old template until then; 0: 100 ms
@@ -124,6 +124,7 @@ type application struct {
 	orphans   []*pod // pods of deleted revisions, and those that nobody owns
 	strays    int
 	warnings  []string
+	contested bool
 	gone      int // pods that are gone and yet remembered
 
 	frozen  [controllers]bool // controllers that stand still
@@ -263,7 +264,7 @@ func (c *Cluster) newApp(name string, routes []cluster.Route) *application {
 // name begins with no names: nothing serves before somebody says so.
 func (c *Cluster) routesOf(app string) []cluster.Route {
 	if c.world.Worker {
-		return nil
+		return slices.DeleteFunc(slices.Clone(c.world.Routes), cluster.Route.IsTraffic)
 	}
 	if c.world.Routes != nil {
 		return c.world.Routes

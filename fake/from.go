@@ -14,7 +14,7 @@ import (
 // can (fewer Pods than Replicas, say); from there on things go as w's
 // durations say. World's Start, Worker and Can are taken from s.
 func From(app string, s cluster.State, w World) *Cluster {
-	w.Start, w.Can, w.Worker = s.At, s.Can, len(s.Routes) == 0
+	w.Start, w.Can, w.Worker = s.At, s.Can, s.Worker()
 	c := New(w)
 	c.used = map[string]bool{}
 	for _, r := range s.Revisions {
@@ -24,7 +24,7 @@ func From(app string, s cluster.State, w World) *Cluster {
 		c.used[r.Version] = true
 	}
 	a := c.newApp(app, s.Routes)
-	a.strays, a.warnings = s.Strays, slices.Clone(s.Warnings)
+	a.strays, a.warnings, a.contested = s.Strays, slices.Clone(s.Warnings), s.Contested
 	for _, r := range a.routes {
 		if r.Version == "" {
 			r.Version = c.fresh("")
@@ -62,7 +62,7 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 	r.Pods, r.Ready, r.Unsettled, r.Behind = r.Replicas, r.Replicas, 0, false
 	s := cluster.State{}
 	for _, route := range a.routes {
-		if r.Enabled && c.named() && !route.Preview && route.Weights != nil {
+		if r.Enabled && c.named() && !route.Preview && !route.Scaler && route.Weights != nil {
 			route.Weights[r.Name] = 100
 			route.Version = c.fresh("")
 		}

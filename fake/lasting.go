@@ -38,7 +38,7 @@ func (c *Cluster) least(app string, counts func(*set, *pod, int) bool, worst boo
 	a := c.app(app)
 	least, routes := -1, 0
 	for i, route := range a.routes {
-		if route.Preview || route.Fixed {
+		if !route.IsTraffic() {
 			continue
 		}
 		routes++

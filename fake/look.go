@@ -72,7 +72,7 @@ func (c *Cluster) watched(s cluster.State, r cluster.Revision) []int {
 	c.figures = c.figures[:0]
 	worker := true
 	for i := range s.Routes {
-		worker = worker && (s.Routes[i].Preview || s.Routes[i].Fixed)
+		worker = worker && !s.Routes[i].IsTraffic()
 		c.figures = append(c.figures, s.Routes[i].Serving[r.Name])
 	}
 	if worker {
@@ -112,7 +112,7 @@ func (c *Cluster) survey(a *application) cluster.State {
 		At:       c.at(),
 		Strays:   a.strays + a.stray(),
 		Can:      c.world.Can,
-		Warnings: slices.Clone(a.warnings),
+		Warnings: slices.Clone(a.warnings), Contested: a.contested,
 	}
 	if n := len(a.revisions); n > 0 {
 		s.Revisions = make([]cluster.Revision, n)
@@ -191,7 +191,7 @@ func (c *Cluster) enabled(a *application, r *set) bool {
 		return r.Enabled
 	}
 	for _, route := range a.routes {
-		if !route.Preview && names(&route.Route, r.Name) {
+		if !route.Preview && !route.Scaler && names(&route.Route, r.Name) {
 			return true
 		}
 	}
@@ -251,7 +251,7 @@ func (a *application) stray() int {
 
 func (a *application) inTraffic(p *pod) bool {
 	for i := range p.ends {
-		if p.ends[i].listed && !a.routes[i].Preview && !a.routes[i].Fixed {
+		if p.ends[i].listed && a.routes[i].IsTraffic() {
 			return true
 		}
 	}
@@ -259,10 +259,11 @@ func (a *application) inTraffic(p *pod) bool {
 }
 
 // weights returns what a route says of the revisions that there are. A selector
-// selects nothing of one that is gone, though it may have its name.
+// selects nothing of one that is gone, though it may have its name; nor does an
+// autoscaler size any.
 func (c *Cluster) weights(a *application, r *route) map[string]int {
 	weights := maps.Clone(r.Weights)
-	if !c.world.Can.Weigh {
+	if !c.world.Can.Weigh || r.Scaler {
 		maps.DeleteFunc(weights, func(name string, _ int) bool { return a.revision(name) == nil })
 	}
 	return weights

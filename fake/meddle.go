@@ -54,6 +54,15 @@ func (c *Cluster) SetStrays(app string, n int) {
 	c.committed()
 }
 
+// Contest sets whether the next looks show the app's objects as Contested.
+func (c *Cluster) Contest(app string, contested bool) {
+	c.disturb(app, func(a *application) bool {
+		changed := a.contested != contested
+		a.contested = contested
+		return changed
+	})
+}
+
 // Warn sets the Warnings that the next looks show.
 func (c *Cluster) Warn(app string, warnings ...string) {
 	c.mu.Lock()

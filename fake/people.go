@@ -53,7 +53,7 @@ func (c *Cluster) EditRoute(app, route string, change func(*cluster.Route)) bool
 		to := r.Route
 		to.Weights = maps.Clone(to.Weights)
 		change(&to)
-		if !c.named() {
+		if !c.named() && !r.Scaler {
 			to.Weights = r.Weights
 		}
 		if to.Note == r.Note && to.Fence == r.Fence && to.From == r.From && sameWeights(to.Weights, r.Weights) {
@@ -213,6 +213,22 @@ func (c *Cluster) Revert(app, route string, to cluster.Route, every time.Duratio
 func (c *Cluster) Autoscale(app, revision string, replicas func(now int) int, every time.Duration) (stop func()) {
 	return c.Every(every, func() bool {
 		return c.Edit(app, revision, func(r *cluster.Revision) { r.Replicas = replicas(r.Replicas) })
+	})
+}
+
+// Scale is the program behind an autoscaler, a route that is a Scaler: it sets the
+// Replicas of the revision that this names, again and again, to what replicas
+// makes of that one. One that has none, or is gone, it leaves alone.
+func (c *Cluster) Scale(app, scaler string, replicas func(cluster.Revision) int, every time.Duration) (stop func()) {
+	return c.Every(every, func() bool {
+		s := c.State(app)
+		for _, r := range s.Revisions {
+			if _, named := shown(s, scaler).Weights[r.Name]; named && r.Replicas > 0 {
+				n := replicas(r)
+				return c.Edit(app, r.Name, func(r *cluster.Revision) { r.Replicas = n })
+			}
+		}
+		return false
 	})
 }
 

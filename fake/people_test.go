@@ -267,3 +267,64 @@ func TestARevisionIsAutoscaledAndSeized(t *testing.T) {
 		scaled(t, c, "web-v001", 2)
 	}
 }
+
+// An autoscaler scales whom it names, as long as that one is there and has
+// replicas, and brings it no traffic.
+func TestAnAutoscalerScalesWhomItNames(t *testing.T) {
+	const hpa = "horizontalpodautoscaler/web"
+	for name, can := range map[string]cluster.Can{"labels": {Enable: true}, "selector": {Select: true}} {
+		t.Run(name, func(t *testing.T) {
+			service := cluster.Route{Name: "service/web"}
+			if can.Select {
+				service.Weights = map[string]int{}
+			}
+			c := fake.New(fake.World{Can: can, Routes: []cluster.Route{
+				{Name: hpa, Scaler: true, Weights: map[string]int{"web-v001": 100}}, service,
+			}})
+			require.Empty(t, c.State(app).Routes[0].Weights, "whom it names is not there yet")
+			for i, on := range []bool{true, false} {
+				c.AddFound(app, cluster.Revision{Name: cluster.RevisionName(app, int64(i+1), ""), Seq: int64(i + 1), Replicas: 2, Enabled: on, Template: []byte("t")})
+			}
+			c.Scale(app, hpa, func(r cluster.Revision) int { return r.Replicas + 1 }, time.Minute)
+			sleep(t, c, 90*time.Second)
+			require.Equal(t, []int{3, 2}, []int{named(t, c, "web-v001").Ready, named(t, c, "web-v002").Ready})
+
+			point := func(to map[string]int) error {
+				r := c.State(app).Routes[0]
+				r.Weights = to
+				return c.SetRoute(ctx, app, r)
+			}
+			require.NoError(t, point(map[string]int{"web-v002": 100}))
+			sleep(t, c, time.Minute)
+			s := c.State(app)
+			require.Equal(t, []int{3, 3}, []int{named(t, c, "web-v001").Ready, named(t, c, "web-v002").Ready})
+			require.Equal(t, 0, s.Exposed("web-v002"), "it brings no traffic")
+			require.False(t, named(t, c, "web-v002").Enabled)
+			require.Empty(t, s.Routes[0].Serving)
+
+			scaled(t, c, "web-v002", 0)
+			sleep(t, c, time.Hour)
+			require.Zero(t, named(t, c, "web-v002").Replicas, "no replicas turn it off")
+
+			require.ErrorIs(t, point(nil), cluster.ErrUnsupported)
+			require.ErrorIs(t, point(map[string]int{"web-v001": 100, "web-v002": 100}), cluster.ErrUnsupported)
+			require.ErrorIs(t, point(map[string]int{}), cluster.ErrRefused)
+			require.True(t, c.Remove(app, "web-v002"))
+			require.Empty(t, c.State(app).Routes[0].Weights)
+			require.NoError(t, point(map[string]int{}), "it names none, and is to name none")
+		})
+	}
+}
+
+func TestAWorldWithAnAutoscalerBeginsAsAStateShows(t *testing.T) {
+	s := cluster.State{At: time.Unix(1000, 0).UTC(), Contested: true,
+		Revisions: []cluster.Revision{{Name: "web-v001", Seq: 1, Replicas: 2, Pods: 2, Ready: 2, Enabled: true, UID: "u", Version: "7"}},
+		Routes:    []cluster.Route{{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v001": 100}, Version: "8"}}}
+	c := fake.From(app, s, fake.World{})
+	now := c.State(app)
+	require.True(t, now.Worker())
+	require.True(t, now.Contested)
+	require.Equal(t, 2, now.ReliedOn("web-v001"))
+	_, sized := now.ScalerOf("web-v001")
+	require.True(t, sized)
+}

@@ -61,7 +61,7 @@ func (c *Cluster) Unreachable(app string) []int {
 	a := c.app(app)
 	var fails nodeSet
 	for i, r := range a.routes {
-		if !r.Preview && !r.Fixed {
+		if r.IsTraffic() {
 			fails |= r.met &^ a.reach(i)
 		}
 	}
@@ -105,7 +105,7 @@ func (c *Cluster) views(app string, these func(*pod) bool) int {
 	defer c.mu.Unlock()
 	a, n := c.app(app), 0
 	for i, route := range a.routes {
-		if route.Preview || route.Fixed {
+		if !route.IsTraffic() {
 			continue
 		}
 		var held nodeSet

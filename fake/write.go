@@ -253,10 +253,12 @@ func (c *Cluster) setRoute(app string, r cluster.Route) (wrote bool, err error) 
 	switch {
 	case stored == nil:
 		return false, fmt.Errorf("the app has no such route: %w", cluster.ErrRefused)
-	case r.Weights != nil && !c.named():
-		return false, fmt.Errorf("it takes no weights: %w", cluster.ErrUnsupported)
+	case r.Weights != nil && !c.named() && !stored.Scaler, stored.Scaler && (r.Weights == nil || len(r.Weights) > 1):
+		return false, fmt.Errorf("it takes no such weights: %w", cluster.ErrUnsupported)
 	case stored.Version != r.Version:
 		return false, fmt.Errorf("compared with version %s, found %s: %w", r.Version, stored.Version, cluster.ErrConflict)
+	case stored.Scaler && len(r.Weights) == 0 && len(c.weights(c.app(app), stored)) > 0:
+		return false, fmt.Errorf("an autoscaler names one revision, this names none: %w", cluster.ErrRefused)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Weights)) {
 		if weight := r.Weights[name]; weight < 0 {

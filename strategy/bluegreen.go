@@ -37,7 +37,7 @@ type BlueGreen struct {
 	Judge   time.Duration // a gate that has not passed so long after Ready was over, or the bake, has failed; 0: 10m
 	Bake    time.Duration // alone in traffic, and watched, before it is good; 0: one look
 	Drain   time.Duration // between the last traffic of a revision and the loss of its replicas; 0: 30s, negative: none
-	Settle  time.Duration // how long a route must be seen unchanged before it is good; 0: 5m where a Warning was seen, else none
+	Settle  time.Duration // how long a route must be seen unchanged before it is good; 0: 5m where its objects are Contested, else none
 	Overlap Overlap       // whether both revisions are selected for a moment
 	Keep    Retention     // how long the old side stays
 }
@@ -76,7 +76,7 @@ func (bg BlueGreen) Next(in Input) Step {
 
 // settle is how long nobody must have put a route back.
 func (bg BlueGreen) settle(in Input) time.Duration {
-	if bg.Settle == 0 && len(in.State.Warnings) > 0 {
+	if bg.Settle == 0 && in.State.Contested {
 		return 5 * time.Minute
 	}
 	return bg.Settle
@@ -184,9 +184,13 @@ func (m bySelector) clearThird(in Input, route cluster.Route, r cluster.Revision
 		if _, selected := route.Weights[third.Name]; selected || third.Name == r.Name || third.Pods == 0 {
 			continue
 		}
+		served, _ := in.State.Named(newestServed(in.State, route))
+		step := size(in, served, "it serves, and "+third.Name+" does not")
 		switch n := in.State.Exposed(third.Name); {
 		case n > 0: // somebody has moved a route, and its endpoints have yet to follow
 			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, third.Name)}
+		case in.sizes(third) && step != nil: // a run that died has left its autoscaler there
+			return step
 		case third.Replicas > 0 && !in.Held(in.OutSince(third), m.drain):
 			return Wait{Why: third.Name + " drains", Until: in.Until(in.OutSince(third), m.drain)}
 		case third.Replicas > 0:

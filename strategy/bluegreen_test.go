@@ -42,7 +42,7 @@ func TestWhatBlueGreenRefuses(t *testing.T) {
 func TestSettle(t *testing.T) {
 	baking := func(since time.Duration, warnings ...string) strategy.Input {
 		s := bySelector("web-v002", endpoints{"web-v002": 3}, rev(1, isGood), rev(2, on))
-		s.Routes[0].Since, s.Warnings = ago(since), warnings
+		s.Routes[0].Since, s.Warnings, s.Contested = ago(since), warnings, len(warnings) > 0
 		return asks(to("b-v002", s), func(in *strategy.Input) { in.Watched = ago(time.Hour) })
 	}
 	const foreign = "service/web: the field spec.selector is managed by helm"

@@ -124,7 +124,7 @@ func (f *fence) doubtAll(s cluster.State) {
 		}
 	}
 	for _, route := range s.Routes {
-		if s.Can.Select || s.Can.Weigh {
+		if s.Can.Select || s.Can.Weigh || route.Scaler {
 			f.doubt(route.Name, s)
 		}
 	}
@@ -214,7 +214,7 @@ func (f *fence) unborn(in Input, step Step) Step {
 // the route would have been written since.
 func (f *fence) relied(in Input, step Step) Step {
 	to, routes := step.(SetRoute)
-	if !routes || to.Route.Preview {
+	if !routes || to.Route.Preview || to.Route.Scaler {
 		return nil
 	}
 	var now map[string]int

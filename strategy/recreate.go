@@ -42,6 +42,9 @@ func (rc Recreate) Next(in Input) Step {
 	if rc.Abandon < 0 {
 		return Abort{Unfit, "Recreate: Abandon must not be negative"}
 	}
+	if why := in.autoscaled(); why != "" {
+		return Abort{Unfit, "Recreate: " + why}
+	}
 	if in.State.Can.Weigh {
 		return Abort{Unfit, "Recreate: a route here divides traffic by weight, and during the gap there is nothing to divide it over: use Canary"}
 	}

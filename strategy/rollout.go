@@ -193,12 +193,16 @@ func lastMoved(in Input, r cluster.Revision) time.Time {
 	return last
 }
 
-// Alone takes the traffic off every other revision.
+// Alone takes the traffic off every other revision. Where autoscalers are seen,
+// they are pointed at the new one then, whose load is the whole one now.
 func (ru Rules) Alone(in Input, mine cluster.Revision) Step {
 	ru = ru.withDefaults(in)
 	step := ru.move.off(in, mine, mine.Name+" serves")
 	if n := in.State.Strays; step == nil && n > 0 {
 		step = Wait{Why: fmt.Sprintf("%d pods of no revision of this app are in traffic", n)}
+	}
+	if step == nil {
+		step = size(in, mine, mine.Name+" serves")
 	}
 	return ru.within(in, step, func(found string) Step {
 		return Abort{Unsafe, mine.Name + " is not alone in traffic: " + found}
@@ -248,8 +252,8 @@ func (ru Rules) ask(in Input, mine cluster.Revision, name string, gate health.Ga
 }
 
 // giveBack undoes a revision that was given up: the newest good one gets its
-// capacity and its traffic back, then everything else goes dark, then the bad
-// one drains and loses its replicas.
+// capacity and its traffic back, then everything else goes dark, then autoscalers
+// are pointed back, then the bad one drains and loses its replicas.
 func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 	back, ok := in.State.NewestGood(bad)
 	if !ok && in.State.HasTraffic(bad.Name) {
@@ -271,6 +275,9 @@ func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 			return step
 		}
 	} else if step := darkWithout(in, bad, stuck); step != nil {
+		return step
+	}
+	if step := size(in, who(in.State, back, untouched), "it serves"); step != nil {
 		return step
 	}
 	if bad.Behind {
@@ -307,6 +314,18 @@ func (ru Rules) leftovers(in Input, back, bad cluster.Revision) Step {
 		}
 	}
 	return nil
+}
+
+// who returns the revision that has the traffic when nothing is left to give
+// back: the one that it went back to or, where it was never taken from it, the
+// one that is lit.
+func who(s cluster.State, back cluster.Revision, untouched bool) cluster.Revision {
+	for _, r := range s.Revisions {
+		if untouched && lit(s, r) {
+			return r
+		}
+	}
+	return back
 }
 
 // oneServes reports whether one revision has all the traffic, and all of its own.
@@ -357,7 +376,9 @@ func (ru Rules) bringBack(in Input, back cluster.Revision) Step {
 		need = max(need, 1) // whoever is gone back to must serve
 	}
 	if back.Replicas < need {
-		return scale(back, need, "capacity first: traffic goes back to it")
+		if step := enlarge(in, back, need, "capacity first: traffic goes back to it"); step != nil {
+			return step
+		}
 	}
 	if step := ru.move.to(in, back, "traffic goes back to it"); step != nil {
 		return step

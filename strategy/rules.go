@@ -98,6 +98,17 @@ func (in Input) replicas() int {
 	return most
 }
 
+// autoscaled says which autoscaler writes the replicas that a strategy would
+// have to take bit by bit.
+func (in Input) autoscaled() string {
+	for _, r := range in.State.Revisions {
+		if scaler, ok := in.State.ScalerOf(r.Name); ok {
+			return fmt.Sprintf("it takes replicas bit by bit, and %s writes those of %s: use RedBlack or BlueGreen, which it follows", scaler.Name, r.Name)
+		}
+	}
+	return ""
+}
+
 // wanted is how many replicas this run is about: its revision's when it has all,
 // or those of what it goes back to; 0: nobody knows yet.
 func (in Input) wanted() int {
@@ -153,15 +164,68 @@ func fail(in Input, r cluster.Revision, why string) Step {
 // boot waits until all pods of a dark revision are ready, or gives it up.
 func boot(in Input, mine cluster.Revision, within time.Duration) Step {
 	found := fmt.Sprintf("%d of %d pods ready", mine.Ready, mine.Replicas)
+	least, why := in.least()
 	switch {
-	case mine.Replicas < in.Target.Replicas:
-		return scale(mine, in.Target.Replicas, "the target wants more")
+	case mine.Replicas < least && !in.sizes(mine):
+		return scale(mine, least, why)
 	case mine.Ready >= mine.Replicas:
 		return nil
 	case in.Held(mine.Raised, within):
 		return fail(in, mine, fmt.Sprintf("not ready within %v: %s", within, found))
 	}
 	return Wait{Why: found}
+}
+
+// size points every autoscaler at a revision. That must have all the traffic:
+// else what is measured is not the load that it will have to bear.
+func size(in Input, r cluster.Revision, why string) Step {
+	for _, route := range in.State.Routes {
+		if _, named := route.Weights[r.Name]; route.Scaler && !named && r.Replicas > 0 {
+			route.Weights = map[string]int{r.Name: 100}
+			return SetRoute{route, why}
+		}
+	}
+	return nil
+}
+
+// sizes reports whether an autoscaler writes the replicas of a revision. Then
+// nobody else does; one that has none is nobody's, for that turns it off.
+func (in Input) sizes(r cluster.Revision) bool {
+	_, named := in.State.ScalerOf(r.Name)
+	return named && r.Replicas > 0
+}
+
+// least is how large the new revision must be before it gets traffic: as the
+// target says or, where that leaves it open, as an autoscaler has made what serves.
+func (in Input) least() (replicas int, why string) {
+	if in.Target.Replicas > 0 {
+		return in.Target.Replicas, "the target wants more"
+	}
+	for _, r := range in.State.Revisions {
+		if in.sizes(r) && in.State.HasTraffic(r.Name) {
+			replicas = max(replicas, r.Replicas)
+		}
+	}
+	return replicas, "an autoscaler has made what serves that large"
+}
+
+// enlarge gives a revision that has no traffic replicas. An autoscaler that names
+// it would take them again, for it measures no load there: until traffic is back
+// it is pointed at who has most of it. If nobody has, it does as it likes.
+func enlarge(in Input, r cluster.Revision, replicas int, why string) Step {
+	if !in.sizes(r) {
+		return scale(r, replicas, why)
+	}
+	var most cluster.Revision
+	for _, other := range in.State.Revisions {
+		if n := in.State.Exposed(other.Name); other.Name != r.Name && other.Replicas > 0 && n > in.State.Exposed(most.Name) {
+			most = other
+		}
+	}
+	if most.Name == "" {
+		return nil
+	}
+	return size(in, most, r.Name+" has to grow before it gets traffic")
 }
 
 // behind waits until the cluster has taken up the last Put: until then pods may

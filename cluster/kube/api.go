@@ -43,6 +43,10 @@ var (
 	pods           = resource{"/api/v1", "", "pods", "Pod"}
 	services       = resource{"/api/v1", "", "services", "Service"}
 	endpointSlices = resource{"/apis/discovery.k8s.io/v1", "discovery.k8s.io", "endpointslices", "EndpointSlice"}
+	autoscalers    = resource{"/apis/autoscaling/v2", "autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler"}
+	leases         = resource{"/apis/coordination.k8s.io/v1", "coordination.k8s.io", "leases", "Lease"}
+
+	disruptionBudgets = resource{"/apis/policy/v1", "policy", "poddisruptionbudgets", "PodDisruptionBudget"}
 )
 
 // api speaks with one apiserver about one namespace.

@@ -54,7 +54,7 @@ func (r *roster) inspect() {
 			k = t.Annotations[KeeperAnnotation]
 		}
 		if k != "" && r.options.Traffic == Selector {
-			r.warn("Service %q: its selector is also written by %s, which may undo what cutover writes: exclude the field there", t.Name, k)
+			r.contest("Service %q: its selector is also written by %s, which may undo what cutover writes: exclude the field there", t.Name, k)
 		}
 		if t.Spec.PublishNotReadyAddresses {
 			r.warn("Service %q publishes addresses that are not ready: clients may reach pods that cutover does not count", t.Name)
@@ -67,10 +67,10 @@ func (r *roster) inspect() {
 
 func (r *roster) inspectRevision(w *workload) {
 	if k := keeper(w.Metadata.ManagedFields, "spec", "replicas"); k != "" {
-		r.warn("%s: its replicas are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
+		r.contest("%s: its replicas are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
 	}
 	if k := keeper(w.Metadata.ManagedFields, "spec", "template", "metadata", "labels"); k != "" && r.can.Enable {
-		r.warn("%s: its template's labels are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
+		r.contest("%s: its template's labels are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
 	}
 	if w.deleting() {
 		r.warn("%s is being deleted", w)

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,6 +23,8 @@ type evidence struct {
 	pods   []corev1.Pod
 	slices []discoveryv1.EndpointSlice
 	places []place // where pods and slices can be watched from
+
+	budgets budgets // of which a person is told, and nothing else follows from them
 }
 
 // census is the pods of a look, by whose they are.
@@ -52,8 +55,11 @@ func (r *roster) count(pods []corev1.Pod) census {
 
 // judge makes the State of a look.
 func (r *roster) judge(e evidence) cluster.State {
-	s := cluster.State{At: e.at, Can: r.can, Warnings: append([]string(nil), r.warnings...)}
+	s := cluster.State{At: e.at, Can: r.can, Contested: r.contested}
 	found := r.count(e.pods)
+	for _, scaler := range r.scalers {
+		s.Routes = append(s.Routes, scaler.route()) // whose names come before those of Services
+	}
 	for _, t := range r.routes {
 		seen, strays := r.endpoints(t, found, e.slices)
 		s.Routes = append(s.Routes, r.route(t, seen))
@@ -64,6 +70,7 @@ func (r *roster) judge(e evidence) cluster.State {
 	for _, w := range r.revisions {
 		s.Revisions = append(s.Revisions, r.revision(w, found.of[w.uid()], e.at))
 	}
+	s.Warnings = slices.Compact(slices.Sorted(slices.Values(append(r.warnOfBudgets(e.budgets, found, s), r.warnings...))))
 	return s
 }
 

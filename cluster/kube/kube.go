@@ -99,6 +99,18 @@ type Options struct {
 	// Match are labels of pod templates by which workloads that others made are
 	// taken for revisions, such as deployment=busybox.
 	Match map[string]string
+
+	// Autoscalers shows the HorizontalPodAutoscalers of an app as routes that are
+	// Scalers, for strategies to point at the revision that serves: those that
+	// name a revision of it, or one that is gone. Without it they stay as they
+	// are, and whoever scales a revision that one of them names is in dispute
+	// with it.
+	Autoscalers bool
+
+	// Budgets warns of PodDisruptionBudgets that would let more of the pods in
+	// traffic be evicted because they count others, too. They are read once a
+	// minute; if that is not allowed, a Warning says so.
+	Budgets bool
 }
 
 const defaultBatch = 10
@@ -112,6 +124,9 @@ type Cluster struct {
 	mu      sync.Mutex // guards what follows
 	allowed bool       // the preflight has passed
 	apps    map[string]*memory
+
+	budgets  budgets
+	reserved map[string]*Reservation // by app
 }
 
 // New returns the Cluster that cfg leads to. It asks the cluster nothing yet.
@@ -129,7 +144,7 @@ func New(cfg *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube: New: %w", err)
 	}
-	return &Cluster{options: o, api: api, apps: map[string]*memory{}}, nil
+	return &Cluster{options: o, api: api, apps: map[string]*memory{}, reserved: map[string]*Reservation{}}, nil
 }
 
 // checked returns the options as they are used, or what is wrong with them.

@@ -18,7 +18,8 @@ const (
 	RevisionLabel = "cutover.dev/revision" // the revision's name
 )
 
-// Annotations that cutover writes, on revisions unless it says otherwise.
+// Annotations that cutover writes, on revisions unless it says otherwise. Routes
+// are Services and autoscalers.
 const (
 	ReleaseAnnotation  = "cutover.dev/release"  // which deployment asked for the revision
 	ArmAnnotation      = "cutover.dev/arm"      // of what kind a companion is
@@ -26,12 +27,12 @@ const (
 	EnabledAnnotation  = "cutover.dev/enabled"  // "true" or "false"; only where no Service brings traffic
 	OutcomeAnnotation  = "cutover.dev/outcome"  // "good" or "failed"
 	WhyAnnotation      = "cutover.dev/why"      // why it has this outcome
-	NoteAnnotation     = "cutover.dev/note"     // the strategy's own step; on Services too
-	FenceAnnotation    = "cutover.dev/fence"    // the run that last wrote; on Services, pod templates and pods too
-	SinceAnnotation    = "cutover.dev/since"    // when traffic or outcome last changed; on Services too
+	NoteAnnotation     = "cutover.dev/note"     // the strategy's own step; on routes too
+	FenceAnnotation    = "cutover.dev/fence"    // the run that last wrote; on routes, pod templates and pods too
+	SinceAnnotation    = "cutover.dev/since"    // when traffic or outcome last changed; on routes too
 	RaisedAnnotation   = "cutover.dev/raised"   // when replicas last rose
-	FromAnnotation     = "cutover.dev/from"     // on Services: the revision served before cutover first wrote
-	KeeperAnnotation   = "cutover.dev/keeper"   // on Services: the tool that had the selector before cutover's last switch
+	FromAnnotation     = "cutover.dev/from"     // on routes: the revision served before cutover first wrote
+	KeeperAnnotation   = "cutover.dev/keeper"   // on routes: the tool that had what cutover writes before its last switch
 	ServicesAnnotation = "cutover.dev/services" // JSON: the traffic Services when the revision was made
 	LabelsAnnotation   = "cutover.dev/labels"   // JSON: the manifest's metadata labels, see AppLabel
 )

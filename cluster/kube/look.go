@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -15,8 +16,9 @@ import (
 )
 
 // Observe implements [cluster.Cluster]. It makes four requests, with Deployments
-// five; more only where there are more than 500 objects of a kind. The first
-// look also asks whether everything that may be needed is allowed.
+// five, and one more for Autoscalers; more only where there are more than 500
+// objects of a kind, and a few in a minute for Budgets and for a Reservation. The
+// first look also asks whether everything that may be needed is allowed.
 func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error) {
 	if err := start(ctx, app); err != nil {
 		return cluster.State{}, err
@@ -24,6 +26,7 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 	if err := c.preflight(ctx); err != nil {
 		return cluster.State{}, err
 	}
+	c.renew(ctx, app)
 	r, err := c.enroll(ctx, app)
 	if err != nil {
 		return cluster.State{}, err
@@ -37,48 +40,66 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 	return s, nil
 }
 
-// enroll is the first round: what writes are compared with.
-func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
-	var at place
-	var sets, others []json.RawMessage
-	var found []corev1.Service
+// first is what the first round has read.
+type first struct {
+	sets, deployments []json.RawMessage
+	services          []corev1.Service
+	scalers           []autoscalingv2.HorizontalPodAutoscaler
+	at                place // of the ReplicaSets
+}
+
+// read is the first round: what writes are compared with.
+func (c *Cluster) read(ctx context.Context) (f first, err error) {
 	work := []func(context.Context) error{
 		func(ctx context.Context) (err error) {
-			sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "", &at)
+			f.sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "", &f.at)
 			return
 		},
 		func(ctx context.Context) (err error) {
-			found, err = list[corev1.Service](ctx, c.api, services, "", nil)
+			f.services, err = list[corev1.Service](ctx, c.api, services, "", nil)
 			return
 		},
 	}
 	if c.options.Kind == Deployment {
 		work = append(work, func(ctx context.Context) (err error) {
-			others, err = list[json.RawMessage](ctx, c.api, deployments, "", nil)
+			f.deployments, err = list[json.RawMessage](ctx, c.api, deployments, "", nil)
 			return
 		})
 	}
-	if err := together(ctx, work...); err != nil {
-		return nil, err
+	if c.options.Autoscalers {
+		work = append(work, func(ctx context.Context) (err error) {
+			f.scalers, err = list[autoscalingv2.HorizontalPodAutoscaler](ctx, c.api, autoscalers, "", nil)
+			return
+		})
 	}
-	all, err := readAll(ReplicaSet, sets)
+	err = together(ctx, work...)
+	return f, err
+}
+
+// enroll reads the first round and finds out who takes part.
+func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
+	f, err := c.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var r *roster
-	if c.options.Kind == ReplicaSet {
-		r, err = enroll(app, c.options, all, nil, found)
-	} else {
-		parents, unread := readAll(Deployment, others)
-		if unread != nil {
-			return nil, unread
+	all, err := readAll(ReplicaSet, f.sets)
+	if err != nil {
+		return nil, err
+	}
+	var sets []*workload
+	if c.options.Kind == Deployment {
+		sets = all
+		if all, err = readAll(Deployment, f.deployments); err != nil {
+			return nil, err
 		}
-		r, err = enroll(app, c.options, parents, all, found)
 	}
-	if err == nil {
-		r.place = place{replicaSets, RevisionLabel, at.version} // those that cutover made, or a Deployment of its own
+	r, err := enroll(app, c.options, all, sets, f.services)
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	r.recruit(f.scalers, all)
+	r.place = place{replicaSets, RevisionLabel, f.at.version} // those that cutover made, or a Deployment of its own
+	return r, nil
 }
 
 // gather is the second round: what justifies writes. Nobody's pods are read as
@@ -99,6 +120,10 @@ func (c *Cluster) gather(ctx context.Context, r *roster) (evidence, error) {
 			return
 		})
 	}
+	work = append(work, func(ctx context.Context) error {
+		e.budgets = c.readBudgets(ctx)
+		return nil
+	})
 	if err := together(ctx, work...); err != nil {
 		return e, err
 	}

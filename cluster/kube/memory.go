@@ -62,7 +62,9 @@ func (c *Cluster) remember(app string, r *roster, e evidence, s *cluster.State) 
 func servedBy(s cluster.State, r cluster.Revision) map[string]int {
 	serving := map[string]int{}
 	for _, route := range s.Routes {
-		serving[route.Name] = route.Serving[r.Name]
+		if !route.Scaler {
+			serving[route.Name] = route.Serving[r.Name]
+		}
 	}
 	if s.Worker() {
 		serving[""] = s.ReliedOn(r.Name)

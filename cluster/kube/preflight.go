@@ -46,6 +46,9 @@ func (o Options) needs() []right {
 	} else if o.Kind == ReplicaSet {
 		need(pods, "patch")
 	}
+	if o.Autoscalers {
+		need(autoscalers, "list", "patch")
+	}
 	return all
 }
 

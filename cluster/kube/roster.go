@@ -24,7 +24,9 @@ type roster struct {
 	lagging   map[string]bool      // by UID: a ReplicaSet of this Deployment is behind
 	services  []corev1.Service     // of the namespace
 	routes    []route              // by name
+	scalers   []scaler             // by name
 	can       cluster.Can
+	contested bool
 	warnings  []string
 	place     place // from where ReplicaSets can be watched
 }
@@ -49,13 +51,17 @@ func enroll(app string, o Options, all, sets []*workload, found []corev1.Service
 		return nil, err
 	}
 	r.inspect()
-	slices.Sort(r.warnings)
-	r.warnings = slices.Compact(r.warnings)
 	return r, nil
 }
 
 func (r *roster) warn(format string, args ...any) {
 	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+}
+
+// contest warns of somebody who writes what cutover writes.
+func (r *roster) contest(format string, args ...any) {
+	r.contested = true
+	r.warn(format, args...)
 }
 
 // enlist finds the revisions and puts them in order.

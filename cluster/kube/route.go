@@ -1,4 +1,4 @@
-// SetRoute: one write to one Service.
+// SetRoute: one write to one Service. That to an autoscaler has its own file.
 
 package kube
 
@@ -19,7 +19,8 @@ import (
 )
 
 // SetRoute implements [cluster.Cluster]. Weights name the revision that the
-// Service is to select, or the two while traffic moves from one to the other.
+// Service is to select, or the two while traffic moves from one to the other; of
+// an autoscaler the revision that it is to scale.
 func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) error {
 	if err := start(ctx, app); err != nil {
 		return err
@@ -27,6 +28,9 @@ func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) err
 	known, err := c.known(ctx, app)
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(r.Name, scalerPrefix) {
+		return c.setScaler(ctx, known, r)
 	}
 	i := slices.IndexFunc(known.routes, func(t route) bool { return t.name() == r.Name })
 	if i < 0 {

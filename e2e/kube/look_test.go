@@ -372,6 +372,7 @@ func TestAToolThatKeepsAFieldIsWarnedOf(t *testing.T) {
 	require.Len(t, s.Warnings, 2)
 	require.Contains(t, s.Warnings[0], "replicas are also written by argocd-controller")
 	require.Contains(t, s.Warnings[1], "template's labels are also written by argocd-controller")
+	require.True(t, s.Contested)
 }
 
 func TestAHostileSequenceIsIgnoredAndWarnedOf(t *testing.T) {

@@ -6,7 +6,9 @@
 //	config := &rest.Config{Host: "http://simulated", Transport: server}
 //
 // It knows ReplicaSets, Deployments, Pods, Services, Namespaces, EndpointSlices
-// and SelfSubjectAccessReviews, in JSON. Of those it keeps what the store of the
+// and SelfSubjectAccessReviews, in JSON; and HorizontalPodAutoscalers,
+// PodDisruptionBudgets and Leases, which it takes as they come and which nobody
+// acts on. Of those it keeps what the store of the
 // real one promises: resourceVersions, UIDs, generations, conflicts, graceful
 // deletion, finalizers, dry runs, lists in pages of one revision, and watches.
 // The controllers behind it are methods that a test calls when it likes, one

@@ -10,8 +10,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,6 +58,7 @@ func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		appsv1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme, authorizationv1.AddToScheme, autoscalingv1.AddToScheme,
+		autoscalingv2.AddToScheme, coordinationv1.AddToScheme, policyv1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -63,7 +67,8 @@ func newScheme() *runtime.Scheme {
 }
 
 func newKinds() []*kind {
-	return []*kind{replicaSetKind(), deploymentKind(), podKind(), serviceKind(), namespaceKind(), sliceKind()}
+	return []*kind{replicaSetKind(), deploymentKind(), podKind(), serviceKind(), namespaceKind(), sliceKind(),
+		autoscalerKind(), budgetKind(), leaseKind()}
 }
 
 // kindOf returns a kind by its name.

@@ -148,6 +148,9 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 	if g.state.Can.Select && !g.state.Can.Enable {
 		after.Enabled = found.Enabled // found, not wanted
 	}
+	if law, why := g.sized(found, r.Replicas); why != "" {
+		return law, why
+	}
 	if off := !after.Enabled && (found.Enabled || found.Unsettled > 0); !off && after.Replicas >= found.Replicas {
 		return "", "" // it takes nothing
 	}
@@ -190,11 +193,14 @@ func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 			found = route
 		}
 	}
-	if found.Version != r.Version || found.Preview != r.Preview || found.Fixed != r.Fixed {
+	if found.Version != r.Version || found.Preview != r.Preview || found.Fixed != r.Fixed || found.Scaler != r.Scaler {
 		return "preconditions", "it is not the one that was looked at"
 	}
 	if (r.Weights == nil) == (found.Weights == nil) && maps.Equal(r.Weights, found.Weights) {
 		return "", "" // it moves nothing
+	}
+	if r.Scaler {
+		return g.judgeScaler(r)
 	}
 	for name, weight := range r.Weights {
 		rev, ok := g.state.Named(name)
@@ -216,6 +222,36 @@ func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 		return "black hole", fmt.Sprintf("its weights sum to %d, not 100", sum)
 	}
 	return g.floor(cluster.Revision{}, &r)
+}
+
+// judgeScaler lets an autoscaler be pointed at a revision that has replicas. At
+// any other it does nothing: no replicas turn it off.
+func (g *Guard) judgeScaler(r cluster.Route) (law, why string) {
+	for name := range r.Weights {
+		if rev, ok := g.state.Named(name); len(r.Weights) == 1 && ok && rev.Replicas > 0 {
+			return "", ""
+		}
+	}
+	return "order", "an autoscaler is to name one revision, and one that has replicas"
+}
+
+// sized keeps a number of replicas out of the hands of two. Those of a revision
+// that an autoscaler names are its own, unless they are 0, which turns it off. To
+// 0 they go only if nothing else has traffic, that it could be pointed at.
+func (g *Guard) sized(found cluster.Revision, replicas int) (law, why string) {
+	scaler, ok := g.state.ScalerOf(found.Name)
+	if !ok || found.Replicas == 0 || replicas == found.Replicas {
+		return "", ""
+	}
+	if replicas > 0 {
+		return "order", fmt.Sprintf("%s writes its replicas (%d), and two would pull at them", scaler.Name, found.Replicas)
+	}
+	for _, other := range g.state.Revisions {
+		if other.Name != found.Name && g.state.HasTraffic(other.Name) {
+			return "order", fmt.Sprintf("%s names it, and %s has traffic: that is to be named first", scaler.Name, other.Name)
+		}
+	}
+	return "", ""
 }
 
 func (g *Guard) judgeDelete(r cluster.Revision) (law, why string) {

@@ -579,3 +579,86 @@ func TestFloorCountsOnlyWhatLasts(t *testing.T) {
 		require.Equal(t, c.law, verdict(t, s, guard.Rules{Replicas: 3}, put(off(rev("v1", 1, 3, true)))), c.name)
 	}
 }
+
+// Two do not write one number: replicas of a revision that an autoscaler names are
+// its own.
+func TestReplicasThatAnAutoscalerWrites(t *testing.T) {
+	hpa := func(of string) cluster.Route {
+		return cluster.Route{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{of: 100}, Version: "3"}
+	}
+	sized := func(s cluster.State, of string) cluster.State {
+		s.Routes = append([]cluster.Route{hpa(of)}, s.Routes...)
+		return s
+	}
+	live := func() cluster.State {
+		return state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false), rev("v3", 3, 0, false))
+	}
+	nobody := state(labels, nil, rev("v1", 1, 3, false), rev("v2", 2, 3, false))
+	resized := func(name string, seq int64, was, replicas int, on bool) cluster.Revision {
+		r := rev(name, seq, was, on)
+		r.Replicas = replicas
+		return r
+	}
+	for _, c := range []struct {
+		name    string
+		state   cluster.State
+		put     cluster.Revision
+		refused bool
+	}{
+		{"more, of the one in traffic", sized(live(), "v1"), resized("v1", 1, 3, 5, true), true},
+		{"more, of one that it does not name", sized(live(), "v1"), resized("v2", 2, 3, 5, false), false},
+		{"fewer, of a dark one", sized(live(), "v2"), resized("v2", 2, 3, 1, false), true},
+		{"none, of a dark one, while another has traffic", sized(live(), "v2"), resized("v2", 2, 3, 0, false), true},
+		{"none, while nothing has", sized(nobody, "v2"), resized("v2", 2, 3, 0, false), false},
+		{"some, where there are none: it is off", sized(live(), "v3"), resized("v3", 3, 0, 3, false), false},
+		{"another outcome, the same replicas", sized(live(), "v1"), rev("v1", 1, 3, true), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(c.state, guard.Rules{})
+			b.look(t)
+			c.put.Outcome = cluster.Outcome{Result: cluster.Good}
+			err := b.guard.Put(context.Background(), "web", c.put)
+			if c.refused {
+				b.refused(t, err, "order")
+				require.ErrorContains(t, err, "horizontalpodautoscaler/web")
+				return
+			}
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestWhereAnAutoscalerMayBePointed(t *testing.T) {
+	s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false), rev("v3", 3, 0, false))
+	hpa := cluster.Route{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"v1": 100}, Version: "3"}
+	off := hpa
+	off.Name, off.Weights = "horizontalpodautoscaler/off", map[string]int{"v3": 100}
+	s.Routes = append(s.Routes, hpa, off)
+	for _, c := range []struct {
+		name string
+		set  cluster.Route
+		to   map[string]int
+		law  string
+	}{
+		{"at another that has replicas", hpa, map[string]int{"v2": 100}, ""},
+		{"at one without", hpa, map[string]int{"v3": 100}, "order"},
+		{"at one that is gone", hpa, map[string]int{"v4": 100}, "order"},
+		{"at two", hpa, map[string]int{"v1": 100, "v2": 100}, "order"},
+		{"at none", hpa, map[string]int{}, "order"},
+		{"a touch", hpa, map[string]int{"v1": 100}, ""},
+		{"a touch of one that does nothing", off, map[string]int{"v3": 100}, ""},
+		{"one that calls itself traffic", cluster.Route{Name: hpa.Name, Version: hpa.Version}, map[string]int{"v2": 100}, "preconditions"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(s, guard.Rules{Bounds: floor(3)})
+			b.look(t)
+			c.set.Weights = c.to
+			err := b.guard.SetRoute(context.Background(), "web", c.set)
+			if c.law != "" {
+				b.refused(t, err, c.law)
+				return
+			}
+			require.NoError(t, err)
+		})
+	}
+}
