@@ -115,10 +115,35 @@ func (d Diagnosis) String() string {
 		fmt.Fprintf(table, "%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\n", r.Name, age(d.At.Sub(r.Created)), r.Ready, r.Replicas, where, r.Outcome.Result, c.Verb, c.Why)
 	}
 	_ = table.Flush() // a strings.Builder does not fail
+	for _, pin := range pins(d.state) {
+		fmt.Fprintf(&b, "pinned: %s\n", pin)
+	}
 	for _, w := range d.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}
 	return b.String()
+}
+
+// pins says of each pinned route what it costs, and who will take the pin off.
+func pins(s cluster.State) []string {
+	var all []string
+	for _, route := range s.Routes {
+		if !route.Pinned {
+			continue
+		}
+		what := "it selects no pod that any revision makes now, and empties as the old ones go"
+		for name := range route.Weights {
+			what = fmt.Sprintf("it selects the pods that %s has now, and empties if the template of %s is changed", name, name)
+		}
+		who := "no release of ours is undecided: the next one takes it off, or you do, once nothing else has pods that it would select"
+		for _, r := range s.Revisions {
+			if r.Release != "" && r.Arm == "" && r.Outcome.Result == cluster.Undecided {
+				who = fmt.Sprintf("release %s is undecided: if its run has died, run it again, or undo it, and the pin goes", r.Release)
+			}
+		}
+		all = append(all, fmt.Sprintf("%s: %s; %s", route.Name, what, who))
+	}
+	return all
 }
 
 // age is a duration the way kubectl shows it.

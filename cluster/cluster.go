@@ -71,6 +71,11 @@ type Cluster interface {
 	// nil Weights mean all enabled revisions, and are
 	// ErrUnsupported where a route cannot say that. A Scaler is pointed at one
 	// revision; two are ErrUnsupported, and none ErrRefused unless it has none.
+	//
+	// Pinned is wanted only where the route is Open, or was found Pinned, and
+	// Weights name the one revision that it is to be kept to: true keeps it to the
+	// pods which that one has now, false opens it again, if nothing else has pods
+	// that it would select. Everywhere else Pinned is found, and ignored.
 	SetRoute(ctx context.Context, app string, r Route) error
 
 	// Delete removes the revision r.Name, and later its pods, if it still is the one
@@ -194,12 +199,13 @@ type Route struct {
 	Preview  bool   // shows a revision to testers; never counts as traffic
 	External bool   // a load balancer outside the cluster follows its endpoints, later
 	Fixed    bool   // it brings something to every revision, and nobody said that it is traffic: it cannot be moved
-	Pinned   bool   // it selects by a pod-template-hash: any change of that template would empty it
 	Scaler   bool   // it brings no traffic, but writes the Replicas of the one revision in Weights, unless those are 0
+	Open     bool   // nothing in it tells revisions apart: the pods of another one would get its traffic as soon as they are ready
 
 	// Wanted. SetRoute sets them.
 
 	Weights map[string]int // percent by revision name; nil: all enabled revisions, by ready pods; a Scaler of none is empty
+	Pinned  bool           // it selects by a pod-template-hash: any change of that template empties it, and then Weights are empty, too
 	Note    string         // the strategy's own step, stored in the same write
 	Fence   string         // the run that last wrote this object
 	From    string         // the revision that it served when cutover first wrote it; that one is good

@@ -29,6 +29,15 @@ import (
 // If somebody else puts a route back after it was switched, the release is given
 // up: two that pull at one field do not agree by pulling.
 //
+// Where nothing in a route tells revisions apart ([cluster.Route.Open]), the new
+// revision would be in traffic as soon as it has a ready pod. There step 1 is three
+// writes: create it without replicas, keep each such route to what it serves, and
+// raise it. Killed before the pin, nothing has changed; killed after it, there is a
+// release, undecided, that says whose pin it is, and running it again goes on, while
+// an undo takes the pin off. So does a release that is given up, once its pods are
+// gone. If the template of what serves is changed while a route is kept to its pods,
+// the release is given up at once, for the route is losing its endpoints.
+//
 // The zero value is safe: no gates, no bake, and the old side stays.
 type BlueGreen struct {
 	Ready   time.Duration // to get ready and, later, to serve within; 0: 10m
@@ -92,6 +101,119 @@ type bySelector struct {
 // switchedTo is the Note of a route that was switched to a revision: to this
 // object, for names are used again.
 func switchedTo(r cluster.Revision) string { return "to " + r.Name + " " + r.UID }
+
+// heldFor is the Note of a route that was kept to what it serves while a revision
+// gets ready: by this run, or the one that this one resumes. A pin of another's
+// is written again, so that nothing that was sent before can still take it off.
+func heldFor(r cluster.Revision) string { return "held for " + r.Name + " " + r.UID }
+
+// Notes of a route that was pinned.
+const (
+	released = "released"       // it is as it was before
+	losing   = "losing its pin" // it is written so that no late write can get in the way of mending it
+)
+
+// hold pins every route in which nothing tells revisions apart. It is done when
+// the new revision is there and has no pods: earlier, nobody might be left to take
+// the pin off; later, they could be in traffic.
+func (m bySelector) hold(in Input, mine cluster.Revision) Step {
+	if mine.Outcome.Result != cluster.Undecided {
+		return nil
+	}
+	for _, route := range in.State.Traffic() {
+		_, named := route.Weights[mine.Name]
+		held := route.Note == heldFor(mine)
+		switch old, ok := keptTo(in.State, route); {
+		case !route.Open && !route.Pinned, named && !held, !ok:
+			continue // it tells them apart, or brings it traffic already
+		case route.Open && mine.Replicas > 0 && held:
+			return fail(in, mine, fmt.Sprintf("%s was kept to %s, and somebody has opened it to every revision", route.Name, old.Name))
+		case lost(route) && old.Behind:
+			return behind(old)
+		case lost(route) && whole(old):
+			return m.pin(in, route, old, mine, "its pods are of a new template, all of them")
+		case lost(route) && mine.Replicas > 0:
+			return fail(in, mine, fmt.Sprintf("the template of %s was changed, while %s was kept to its pods", old.Name, route.Name))
+		case lost(route):
+			return m.open(route, old, "its pods are being replaced by those of another template")
+		case mine.Replicas == 0 && (route.Open || !held || old.Behind):
+			return m.pin(in, route, old, mine, mine.Name+" has no pods yet, and its route would bring them traffic")
+		}
+	}
+	return nil
+}
+
+// keptTo returns the revision that a route brings traffic to, or did before its pin
+// was lost.
+func keptTo(s cluster.State, route cluster.Route) (cluster.Revision, bool) {
+	for _, r := range s.Revisions {
+		if _, named := route.Weights[r.Name]; named || len(route.Weights) == 0 && route.Serving[r.Name] > 0 {
+			return r, true
+		}
+	}
+	return s.Named(route.From)
+}
+
+// lost reports whether a pinned route empties, for what it was pinned to makes
+// pods of another template now.
+func lost(route cluster.Route) bool { return route.Pinned && len(route.Weights) == 0 }
+
+// whole reports whether a revision has all its pods, ready, and no other.
+func whole(r cluster.Revision) bool {
+	return r.Replicas > 0 && r.Ready == r.Replicas && r.Pods == r.Replicas && !r.Behind
+}
+
+func (m bySelector) pin(in Input, route cluster.Route, old, mine cluster.Revision, why string) Step {
+	if old.Behind {
+		return behind(old)
+	}
+	if route.From == "" && route.Since.IsZero() {
+		route.From = newestServed(in.State, route)
+	}
+	route.Weights, route.Pinned, route.Note = map[string]int{old.Name: 100}, true, heldFor(mine)
+	return SetRoute{route, why}
+}
+
+func (m bySelector) open(route cluster.Route, old cluster.Revision, why string) Step {
+	route.Weights, route.Pinned, route.Note = map[string]int{old.Name: 100}, false, released
+	return SetRoute{route, why}
+}
+
+// release opens the routes that hold, or an undo, has pinned. A pin that is lost
+// costs endpoints with every pod that is replaced: then the bad revision, which has
+// no traffic, loses its pods at once.
+func (m bySelector) release(in Input, bad cluster.Revision) Step {
+	for _, route := range in.State.Traffic() {
+		old, ok := keptTo(in.State, route)
+		if !ok || !route.Pinned || route.Since.IsZero() {
+			continue // there is no pin, or it is not ours
+		}
+		switch others := alive(in.State, old); {
+		case len(others) == 0:
+			return m.open(route, old, "nothing else has pods")
+		case !lost(route) || len(others) > 1 || others[0].Name != bad.Name:
+		case bad.Replicas > 0 && route.Note != losing:
+			route.Weights, route.Note = map[string]int{old.Name: 100}, losing
+			return SetRoute{route, "kept to whichever of its templates has more pods"}
+		case bad.Replicas > 0:
+			return scale(bad, 0, route.Name+" has to be opened")
+		default:
+			return Wait{Why: bad.Name + " still has pods"}
+		}
+	}
+	return nil
+}
+
+// alive returns every revision but one that may have a ready pod, or get one.
+func alive(s cluster.State, but cluster.Revision) []cluster.Revision {
+	var all []cluster.Revision
+	for _, r := range s.Revisions {
+		if r.Name != but.Name && (r.Replicas > 0 || r.Ready > 0 || r.Behind) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
 
 func (m bySelector) claim(in Input, r cluster.Revision) Step {
 	for _, route := range in.State.Traffic() {

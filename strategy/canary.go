@@ -95,8 +95,8 @@ func (ca Canary) unfit(in Input) string {
 		why = "it has no Stages: say how much traffic is to prove it, such as {{Percent: 10, Hold: 10 * time.Minute}}"
 	case unfitAmounts(ca.Surge, ca.Unavailable) != "":
 		why = unfitAmounts(ca.Surge, ca.Unavailable)
-	case in.autoscaled() != "":
-		why = in.autoscaled()
+	case in.lumped() != "":
+		why = in.lumped()
 	case in.State.Can.Weigh:
 		why = "it divides traffic by replicas, and a route here divides it by weight"
 	case n > 0 && !decided:

@@ -42,7 +42,7 @@ func (rc Recreate) Next(in Input) Step {
 	if rc.Abandon < 0 {
 		return Abort{Unfit, "Recreate: Abandon must not be negative"}
 	}
-	if why := in.autoscaled(); why != "" {
+	if why := in.lumped(); why != "" {
 		return Abort{Unfit, "Recreate: " + why}
 	}
 	if in.State.Can.Weigh {

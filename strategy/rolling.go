@@ -84,8 +84,8 @@ func (ro Rolling) unfit(in Input) string {
 	case why != "":
 	case ro.Pause < 0:
 		why = "Pause must not be negative"
-	case in.autoscaled() != "":
-		why = in.autoscaled()
+	case in.lumped() != "":
+		why = in.lumped()
 	case in.State.Can.Weigh:
 		why = "it divides traffic by replicas, and a route here divides it by weight: use Canary"
 	}

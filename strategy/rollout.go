@@ -44,6 +44,10 @@ type Rule func(in Input, mine cluster.Revision) Step
 // A mover moves traffic. Its methods return the next step of many, and nil when
 // the look shows that there is nothing left to do.
 type mover interface {
+	// hold keeps a revision out of traffic that it would get by having pods.
+	hold(in Input, r cluster.Revision) Step
+	// release takes back what hold did, once a revision that was given up has no pods.
+	release(in Input, bad cluster.Revision) Step
 	// claim notes that a revision has its traffic by right, if that is not noted.
 	claim(in Input, r cluster.Revision) Step
 	// to brings traffic to a revision, besides what has it or in its place.
@@ -119,12 +123,16 @@ func (ru Rules) Next(in Input, rules ...Rule) Step {
 // BringUp gets the new revision ready and judged, and brings traffic to it.
 func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	ru = ru.withDefaults(in)
+	failed := func(found string) Step { return fail(in, mine, found) }
+	if step := ru.within(in, ru.move.hold(in, mine), failed, mine); step != nil {
+		return step
+	}
 	if mine.Replicas == 0 {
-		n := in.replicas()
+		n := in.sizeOf(mine)
 		if n == 0 {
 			return sizeless(mine)
 		}
-		return scale(mine, n, "it was scaled to 0")
+		return resized(in, mine, n, n, "it has no replicas")
 	}
 	if !mine.Enabled {
 		if step := boot(in, mine, ru.Ready); step != nil {
@@ -134,7 +142,7 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	if step := ru.judged(in, mine); step != nil {
 		return step
 	}
-	return ru.within(in, ru.move.to(in, mine, "it is ready"), func(found string) Step { return fail(in, mine, found) }, mine)
+	return ru.within(in, ru.move.to(in, mine, "it is ready"), failed, mine)
 }
 
 // judged asks Before, unless the revision has its traffic by right: what somebody
@@ -261,6 +269,9 @@ func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 	}
 	stuck := func(found string) Step {
 		return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
+	}
+	if step := ru.within(in, ru.move.release(in, bad), stuck, bad); step != nil {
+		return step
 	}
 	untouched := !lit(in.State, bad) && oneServes(in.State) // whoever it is, nothing was taken from it
 	if ok && !untouched {
@@ -392,6 +403,10 @@ func (ru Rules) bringBack(in Input, back cluster.Revision) Step {
 
 // byLabel moves traffic by Put's Enabled, revision by revision.
 type byLabel struct{}
+
+func (byLabel) hold(Input, cluster.Revision) Step { return nil }
+
+func (byLabel) release(Input, cluster.Revision) Step { return nil }
 
 func (byLabel) to(_ Input, r cluster.Revision, why string) Step {
 	if r.Enabled && r.Unsettled == 0 {

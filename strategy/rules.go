@@ -67,11 +67,15 @@ func create(in Input, begin func(n int) int, entry string) Step {
 	for _, taken := in.State.Named(cluster.RevisionName(in.App, seq, "")); taken; _, taken = in.State.Named(cluster.RevisionName(in.App, seq, "")) {
 		seq++ // somebody else's, with another sequence than its name says
 	}
+	open := in.State.Can.Select && slices.ContainsFunc(in.State.Traffic(), func(r cluster.Route) bool { return r.Open || r.Pinned })
 	r := cluster.Revision{
 		Name: cluster.RevisionName(in.App, seq, ""), Release: in.Target.Release, Seq: seq,
 		Template: in.Target.Template, Replicas: replicas, Note: entry,
 	}
-	if begin != nil {
+	switch {
+	case open:
+		r.Replicas = 0 // its pods would get traffic as soon as they are ready, see hold
+	case begin != nil:
 		r.Replicas = min(replicas, begin(replicas))
 	}
 	if r.Replicas < replicas {
@@ -98,9 +102,14 @@ func (in Input) replicas() int {
 	return most
 }
 
-// autoscaled says which autoscaler writes the replicas that a strategy would
-// have to take bit by bit.
-func (in Input) autoscaled() string {
+// lumped says why the replicas here cannot go from one revision to another bit by
+// bit.
+func (in Input) lumped() string {
+	for _, route := range in.State.Traffic() {
+		if route.Open || route.Pinned {
+			return route.Name + " does not tell revisions apart: take it over with BlueGreen first"
+		}
+	}
 	for _, r := range in.State.Revisions {
 		if scaler, ok := in.State.ScalerOf(r.Name); ok {
 			return fmt.Sprintf("it takes replicas bit by bit, and %s writes those of %s: use RedBlack or BlueGreen, which it follows", scaler.Name, r.Name)

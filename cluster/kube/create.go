@@ -231,7 +231,13 @@ func (with *roster) checkBirth(w *workload) error {
 		return refused("create %s: its selector (%s) does not select the pods of its own template", w, w.selector)
 	}
 	for _, t := range with.traffic() {
-		if with.can.Select && carries(w.labels(), t.Spec.Selector) {
+		if with.can.Select && w.selectedBy(t.Spec.Selector) {
+			if w.asleep() { // it has no pods yet, and the Service can be kept from them
+				if _, err := with.pinnable(t.Service); err != nil {
+					return fmt.Errorf("create %s: Service %q (%s) would select its pods as soon as it has some: %w", w, t.Name, written(t.Spec.Selector), err)
+				}
+				continue
+			}
 			return refused("create %s: Service %q (%s) would select its pods as soon as they are ready: "+
 				"give the Service's selector a label that only the present version has", w, t.Name, written(t.Spec.Selector))
 		}
@@ -244,7 +250,7 @@ func (with *roster) checkBirth(w *workload) error {
 		}
 	}
 	for _, old := range with.revisions {
-		if _, own := old.labels()[RevisionLabel]; with.can.Select && !own && carries(w.labels(), old.labels()) {
+		if _, own := old.labels()[RevisionLabel]; with.can.Select && !own && old.hash == "" && carries(w.labels(), old.labels()) {
 			return refused("create %s: its pods have every label of those of %s (%s), so that traffic could never go back to that one alone: "+
 				"give the new pods another version label", w, old, written(old.labels()))
 		}

@@ -32,7 +32,7 @@ func (c *Cluster) Delete(ctx context.Context, app string, r cluster.Revision) er
 	if err != nil {
 		return err
 	}
-	err = c.api.remove(ctx, c.options.Kind.resource(), r.Name, r.UID, r.Version)
+	err = c.api.remove(ctx, w.kind.resource(), r.Name, r.UID, r.Version)
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}

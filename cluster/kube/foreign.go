@@ -27,6 +27,18 @@ func keeper(fields []metav1.ManagedFieldsEntry, path ...string) string {
 	return ""
 }
 
+// autoscaled reports whether the replicas were last written through the scale of
+// the object by a controller, which is how an autoscaler does it.
+func autoscaled(fields []metav1.ManagedFieldsEntry) bool {
+	for _, entry := range fields {
+		if entry.Subresource == "scale" && entry.Manager == "kube-controller-manager" && entry.FieldsV1 != nil &&
+			has(entry.FieldsV1.Raw, []string{"spec", "replicas"}) {
+			return true
+		}
+	}
+	return false
+}
+
 // has reports whether a set of fields has the one at path.
 func has(raw []byte, path []string) bool {
 	for _, name := range path {
@@ -71,6 +83,10 @@ func (r *roster) inspectRevision(w *workload) {
 	}
 	if k := keeper(w.Metadata.ManagedFields, "spec", "template", "metadata", "labels"); k != "" && r.can.Enable {
 		r.contest("%s: its template's labels are also written by %s, which may undo what cutover writes: exclude the field there", w, k)
+	}
+	if w.annotation(ReleaseAnnotation) == "" && r.can.Select && autoscaled(w.Metadata.ManagedFields) {
+		r.warn("%s: an autoscaler writes its replicas, and will take most of them once traffic has moved, so that the way back is smaller: "+
+			"remove the autoscaler, or let it scale what serves", w)
 	}
 	if w.deleting() {
 		r.warn("%s is being deleted", w)

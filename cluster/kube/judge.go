@@ -144,7 +144,7 @@ func (r *roster) enabled(w *workload) bool {
 		return r.on(w.labels())
 	case r.can.Select:
 		for _, t := range r.traffic() {
-			if carries(w.labels(), t.Spec.Selector) {
+			if _, named := r.selected(t.Spec.Selector)[w.Metadata.Name]; named {
 				return true
 			}
 		}
@@ -177,7 +177,7 @@ func (r *roster) fence(w *workload, pods []*corev1.Pod) string {
 // route describes one route.
 func (r *roster) route(t route, serving map[string]int) cluster.Route {
 	route := cluster.Route{
-		Name: t.name(), Preview: t.preview, Fixed: t.fixed, Pinned: t.Spec.Selector[templateHash] != "", Serving: serving,
+		Name: t.name(), Preview: t.preview, Fixed: t.fixed, Open: r.open(t), Pinned: hasPin(t.Spec.Selector), Serving: serving,
 		External: external(t.Service),
 		Note:     t.Annotations[NoteAnnotation], Fence: t.Annotations[FenceAnnotation], From: t.Annotations[FromAnnotation],
 		Since: moment(t.Annotations[SinceAnnotation]), Version: serviceVersion(t.Service),
@@ -194,13 +194,20 @@ func external(s *corev1.Service) bool {
 	return s.Spec.Type == corev1.ServiceTypeLoadBalancer || s.Annotations["cloud.google.com/neg"] != ""
 }
 
-// selected returns the names of the revisions whose pods a selector selects.
+// selected returns the names of the revisions whose pods a selector selects. Of
+// several, those that are asleep get nothing by it.
 func (r *roster) selected(selector map[string]string) map[string]int {
-	names := map[string]int{}
+	names, awake := map[string]int{}, map[string]int{}
 	for _, w := range r.revisions {
-		if len(selector) > 0 && carries(w.labels(), selector) {
-			names[w.Metadata.Name] = 100
+		if len(selector) == 0 || !w.selectedBy(selector) {
+			continue
 		}
+		if names[w.Metadata.Name] = 100; !w.asleep() {
+			awake[w.Metadata.Name] = 100
+		}
+	}
+	if len(awake) > 0 {
+		return awake
 	}
 	return names
 }

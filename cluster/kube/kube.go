@@ -16,6 +16,24 @@
 // With [Selector] the Service's own selector names the revision, in the label
 // cutover.dev/revision or whatever tells found revisions apart.
 //
+// # Taking over from a plain Deployment
+//
+// A Service named in [Options].Services whose selector is one that all versions
+// have, such as app=web, and a Deployment that it selects, are taken over with
+// [Selector] as they are: the Deployment is the first revision, found, of whatever
+// Kind the next are. While the next one gets ready, the Service is kept to the
+// Deployment's pods by their pod-template-hash. That pin goes when traffic moves, or
+// when the release is given up and its pods are gone. While it is on,
+//
+//   - nobody may change the Deployment's pod template: the release is given up as
+//     soon as that is seen, and the Service opened again; a pin that a run left
+//     which has died empties the Service then
+//   - a tool that insists on the Service's selector takes the pin off, and the
+//     release is given up; kubectl apply of the manifest, without --server-side,
+//     leaves it
+//
+// It is refused while the Deployment is being rolled out.
+//
 // # What is a revision of an app
 //
 // A workload that cutover made for it; one that Spinnaker says belongs to it; one
@@ -79,7 +97,8 @@ type Options struct {
 	Namespace string
 
 	// Services bring traffic, all of them, and each must exist. None: those
-	// Services that select pods of a revision, and not the pods of every one.
+	// Services that select pods of a revision, and not the pods of every one. A
+	// Service that is to be taken over from a plain Deployment must be named.
 	Services []string
 
 	// Previews are Services that show a revision to testers.
@@ -121,8 +140,8 @@ type Cluster struct {
 	options Options
 	api     *api
 
-	mu      sync.Mutex // guards what follows
-	allowed bool       // the preflight has passed
+	mu      sync.Mutex     // guards what follows
+	allowed map[right]bool // what the preflight has found to be
 	apps    map[string]*memory
 
 	budgets  budgets
@@ -144,7 +163,7 @@ func New(cfg *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube: New: %w", err)
 	}
-	return &Cluster{options: o, api: api, apps: map[string]*memory{}, reserved: map[string]*Reservation{}}, nil
+	return &Cluster{options: o, api: api, allowed: map[right]bool{}, apps: map[string]*memory{}, reserved: map[string]*Reservation{}}, nil
 }
 
 // checked returns the options as they are used, or what is wrong with them.

@@ -15,19 +15,23 @@ import (
 	"github.com/cutover-dev/cutover/cluster"
 )
 
-// Observe implements [cluster.Cluster]. It makes four requests, with Deployments
-// five, and one more for Autoscalers; more only where there are more than 500
-// objects of a kind, and a few in a minute for Budgets and for a Reservation. The
-// first look also asks whether everything that may be needed is allowed.
+// Observe implements [cluster.Cluster]. It makes four requests, where a Deployment
+// may be a revision five, and one more for Autoscalers; more only where there are
+// more than 500 objects of a kind, and a few in a minute for Budgets and for a
+// Reservation. The first look also asks whether everything that may be needed is
+// allowed.
 func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error) {
 	if err := start(ctx, app); err != nil {
 		return cluster.State{}, err
 	}
-	if err := c.preflight(ctx); err != nil {
+	if err := c.preflight(ctx, c.options.needs()); err != nil {
 		return cluster.State{}, err
 	}
 	c.renew(ctx, app)
 	r, err := c.enroll(ctx, app)
+	if err == nil && r.adopted() {
+		err = c.preflight(ctx, adopting())
+	}
 	if err != nil {
 		return cluster.State{}, err
 	}
@@ -60,7 +64,7 @@ func (c *Cluster) read(ctx context.Context) (f first, err error) {
 			return
 		},
 	}
-	if c.options.Kind == Deployment {
+	if c.options.Kind == Deployment || c.options.mayAdopt() {
 		work = append(work, func(ctx context.Context) (err error) {
 			f.deployments, err = list[json.RawMessage](ctx, c.api, deployments, "", nil)
 			return
@@ -86,14 +90,11 @@ func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sets []*workload
-	if c.options.Kind == Deployment {
-		sets = all
-		if all, err = readAll(Deployment, f.deployments); err != nil {
-			return nil, err
-		}
+	parents, err := readAll(Deployment, f.deployments)
+	if err != nil {
+		return nil, err
 	}
-	r, err := enroll(app, c.options, all, sets, f.services)
+	r, err := enroll(app, c.options, c.options.candidates(app, all, parents, f.services), all, f.services)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -52,18 +53,23 @@ func (o Options) needs() []right {
 	return all
 }
 
-// preflight passes once in a Cluster's life.
-func (c *Cluster) preflight(ctx context.Context) error {
+// adopting returns what is needed beyond that, where one of the revisions is a
+// Deployment and those to come are ReplicaSets.
+func adopting() []right {
+	return []right{{deployments, "get"}, {deployments, "patch"}, {deployments, "delete"}}
+}
+
+// preflight passes once in a Cluster's life for the same rights.
+func (c *Cluster) preflight(ctx context.Context, needs []right) error {
 	c.mu.Lock()
-	passed := c.allowed
+	needs = slices.DeleteFunc(needs, func(r right) bool { return c.allowed[r] })
 	c.mu.Unlock()
-	if passed {
+	if len(needs) == 0 {
 		return nil
 	}
 	if err := c.checkNamespace(ctx); err != nil {
 		return err
 	}
-	needs := c.options.needs()
 	missing := make([]string, len(needs))
 	var work []func(context.Context) error
 	for i, need := range needs {
@@ -80,7 +86,9 @@ func (c *Cluster) preflight(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.allowed = true
+	for _, need := range needs {
+		c.allowed[need] = true
+	}
 	return nil
 }
 

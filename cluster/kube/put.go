@@ -21,7 +21,9 @@ import (
 // It also refuses what it knows to end badly: a traffic label in the revision's
 // own selector; a new revision that a Deployment would adopt, that would adopt
 // pods that are there already, or that a Service would select before it was
-// told to; a workload that somebody else controls.
+// told to; a workload that somebody else controls. A revision that a Service
+// would select can be made without replicas, if the Service can be kept to what
+// it serves now, and raised once it is: see SetRoute.
 func (c *Cluster) Put(ctx context.Context, app string, r cluster.Revision) error {
 	if err := start(ctx, app); err != nil {
 		return err
@@ -48,12 +50,15 @@ func (c *Cluster) update(ctx context.Context, known *roster, r cluster.Revision)
 	if w.deleting() {
 		return refused("put %s: somebody has deleted it", w)
 	}
+	if err := known.checkRaise(w, r.Replicas); err != nil {
+		return err
+	}
 	change := known.difference(w, r, c.api.clock.now())
 	if change != nil {
 		change.set(r.UID, "metadata", "uid")
 		change.set(r.Version, "metadata", "resourceVersion")
 		doing := fmt.Sprintf("patch %s in namespace %s", w, c.options.Namespace)
-		err := c.api.patch(ctx, c.options.Kind.resource(), r.Name, types.MergePatchType, asJSON(change))
+		err := c.api.patch(ctx, w.kind.resource(), r.Name, types.MergePatchType, asJSON(change))
 		if apierrors.IsNotFound(err) {
 			return conflict("%s: it is gone: %w", doing, err)
 		}
@@ -70,7 +75,7 @@ func (c *Cluster) update(ctx context.Context, known *roster, r cluster.Revision)
 // current reads the object that r was observed as, or returns ErrConflict if it
 // is not that any more, and ErrRefused if it is not this app's.
 func (c *Cluster) current(ctx context.Context, known *roster, r cluster.Revision) (*workload, error) {
-	kind := c.options.Kind
+	kind := known.kindOf(r)
 	doing := fmt.Sprintf("get %s %s in namespace %s", kind, r.Name, c.options.Namespace)
 	raw, err := send(ctx, c.api.on(http.MethodGet, kind.resource(), r.Name))
 	if apierrors.IsNotFound(err) {
@@ -96,6 +101,14 @@ func (c *Cluster) current(ctx context.Context, known *roster, r cluster.Revision
 		return nil, refused("%s: it is controlled by %s %s, which writes it as it likes", doing, owner.Kind, owner.Name)
 	}
 	return w, nil
+}
+
+// kindOf returns the kind of object that r was observed as.
+func (known *roster) kindOf(r cluster.Revision) Kind {
+	if w := known.named(r.Name); w != nil && w.uid() == r.UID {
+		return w.kind
+	}
+	return known.options.Kind
 }
 
 // change is a merge patch in the making.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cutover-dev/cutover/cluster"
 )
@@ -31,19 +32,20 @@ type roster struct {
 	place     place // from where ReplicaSets can be watched
 }
 
-// enroll finds out who takes part. all are the workloads of the namespace of the
-// revisions' kind; sets are its ReplicaSets, where revisions are Deployments.
+// enroll finds out who takes part. all are the workloads of the namespace that may
+// be revisions; sets are its ReplicaSets, where revisions may be Deployments.
 func enroll(app string, o Options, all, sets []*workload, found []corev1.Service) (*roster, error) {
 	r := &roster{app: app, options: o, services: found, owners: map[string]*workload{}, lagging: map[string]bool{}}
 	if err := r.enlist(all); err != nil {
 		return nil, err
 	}
+	r.hashes(sets)
 	for _, set := range sets {
 		owner, ok := set.owner()
 		if w := r.owners[string(owner.UID)]; ok && w != nil && w.kind == Deployment {
 			r.owners[set.uid()] = w
 			r.lagging[w.uid()] = r.lagging[w.uid()] || set.behind()
-		} else if !ok && set.made(app) {
+		} else if !ok && set.made(app) && o.Kind == Deployment {
 			r.warn("%s was made for app %q, but revisions are Deployments here: its pods are nobody's", set, app)
 		}
 	}
@@ -66,9 +68,13 @@ func (r *roster) contest(format string, args ...any) {
 
 // enlist finds the revisions and puts them in order.
 func (r *roster) enlist(all []*workload) error {
+	parents := map[types.UID]bool{}
 	for _, w := range all {
-		if !w.belongs(r.app, r.options.Match) {
-			continue
+		parents[w.Metadata.UID] = w.kind == Deployment
+	}
+	for _, w := range all {
+		if owner, owned := w.owner(); !w.belongs(r.app, r.options.Match) || owned && parents[owner.UID] {
+			continue // or it is a part of one
 		}
 		if owner, ok := w.owner(); ok {
 			if w.made(r.app) {
@@ -77,6 +83,9 @@ func (r *roster) enlist(all []*workload) error {
 			}
 			r.warn("%s looks like a revision of app %q but is controlled by %s %s: left alone", w, r.app, owner.Kind, owner.Name)
 			continue
+		}
+		if other := r.named(w.Metadata.Name); other != nil {
+			return refused("app %q: %s and %s are both revisions, and have one name: delete one of them", r.app, other.kind, w)
 		}
 		r.revisions = append(r.revisions, w)
 		r.owners[w.uid()] = w
@@ -167,7 +176,7 @@ func (r *roster) checkDeclared(s *corev1.Service) error {
 		return nil
 	}
 	if r.options.Traffic == Selector {
-		if len(r.revisions) > 1 && selectsAll(s.Spec.Selector, r.revisions) && s.Annotations[SinceAnnotation] == "" {
+		if len(r.selected(s.Spec.Selector)) > 1 && selectsAll(s.Spec.Selector, r.revisions) && s.Annotations[SinceAnnotation] == "" {
 			return refusedEvery(r.app, s)
 		}
 		return nil
@@ -186,6 +195,13 @@ func refusedEvery(app string, s *corev1.Service) error {
 	return refused("app %q: Service %q selects every version: each of its labels (%s) is one that the pods of all revisions have for good, "+
 		"so that traffic cannot be moved by it: add a label that is in no revision's selector, or leave the Service out of Options.Services",
 		app, s.Name, written(s.Spec.Selector))
+}
+
+// refusedOpen is for a Service that nobody has said brings traffic.
+func refusedOpen(app string, s *corev1.Service) error {
+	return refused("app %q: Service %q selects every version: each of its labels (%s) is one that the pods of all revisions have for good: "+
+		"if it brings the app its traffic, name it in Options.Services, and it is kept to what serves while another gets ready; "+
+		"else add a label that is in no revision's selector", app, s.Name, written(s.Spec.Selector))
 }
 
 func refusedPinned(app string, s *corev1.Service, p pinned) error {
@@ -233,7 +249,7 @@ func (r *roster) leftOver(pins, every []*corev1.Service) error {
 	}
 	for _, s := range every {
 		if alone && r.options.Traffic == Selector {
-			return refusedEvery(r.app, s)
+			return refusedOpen(r.app, s)
 		}
 		r.routes = append(r.routes, route{Service: s, fixed: true})
 		if alone {

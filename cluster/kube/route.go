@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -21,6 +20,11 @@ import (
 // SetRoute implements [cluster.Cluster]. Weights name the revision that the
 // Service is to select, or the two while traffic moves from one to the other; of
 // an autoscaler the revision that it is to scale.
+//
+// A Deployment that others made has no label of its own. The Service is kept to
+// it by its pod-template-hash, which is refused while it is being rolled out.
+// Opened again, the Service selects as it did before, which is refused while
+// anything else has pods that it would select.
 func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) error {
 	if err := start(ctx, app); err != nil {
 		return err
@@ -56,6 +60,11 @@ func (c *Cluster) SetRoute(ctx context.Context, app string, r cluster.Route) err
 			return err
 		}
 	}
+	if hasPin(now.Spec.Selector) && !hasPin(want) && len(r.Weights) == 1 && want[RevisionLabel] == "" {
+		if err := c.checkOpen(ctx, known, now, want, sorted(r.Weights)[0]); err != nil {
+			return err
+		}
+	}
 	change.set(string(now.UID), "metadata", "uid")
 	change.set(now.ResourceVersion, "metadata", "resourceVersion")
 	doing := fmt.Sprintf("patch Service %s in namespace %s", now.Name, c.options.Namespace)
@@ -86,8 +95,10 @@ func (known *roster) steer(s *corev1.Service, r cluster.Route, now time.Time) (t
 			to.set(v, "spec", "selector", k)
 		}
 		to.note(s.Annotations, SinceAnnotation, stamp(now))
-		// This write takes the field from whoever applied it: remember who that was.
-		if k := keeper(s.ManagedFields, "spec", "selector"); k != "" || r.Note != s.Annotations[NoteAnnotation] {
+		// This write takes the field from whoever applied it: remember who that was,
+		// until the switch after this one. A pin is none.
+		next := r.Note != s.Annotations[NoteAnnotation] && !hasPin(want) && !hasPin(s.Spec.Selector)
+		if k := keeper(s.ManagedFields, "spec", "selector"); k != "" || next {
 			to.note(s.Annotations, KeeperAnnotation, k)
 		}
 	}
@@ -111,7 +122,7 @@ func (known *roster) aim(s *corev1.Service, r cluster.Route) (map[string]string,
 		return s.Spec.Selector, nil
 	case r.Weights == nil:
 		return nil, fmt.Errorf("kube: set Service %s: Weights is nil, all enabled revisions: a selector must name one: %w", s.Name, cluster.ErrUnsupported)
-	case slices.Equal(names, sorted(known.selected(s.Spec.Selector))):
+	case slices.Equal(names, sorted(known.selected(s.Spec.Selector))) && !known.repins(s, r):
 		return s.Spec.Selector, nil
 	case len(names) == 0:
 		return nil, refused("set Service %s: Weights names no revision: a Service that selects nothing serves nobody", s.Name)
@@ -121,17 +132,31 @@ func (known *roster) aim(s *corev1.Service, r cluster.Route) (map[string]string,
 	}
 	var picked []*workload
 	for _, name := range names {
-		i := slices.IndexFunc(known.revisions, func(w *workload) bool { return w.Metadata.Name == name })
-		if i < 0 {
+		w := known.named(name)
+		if w == nil {
 			return nil, refused("set Service %s: app %q has no revision %q", s.Name, known.app, name)
 		}
-		picked = append(picked, known.revisions[i])
+		picked = append(picked, w)
 	}
-	if len(picked) == 2 {
+	switch {
+	case len(picked) == 2:
 		return known.span(s, picked)
+	case hasPin(s.Spec.Selector) && !r.Pinned:
+		return known.unpinned(s, picked[0])
 	}
-	return known.point(s, picked[0])
+	return known.point(s, picked[0], r.Pinned && known.open(route{Service: s}))
 }
+
+// repins reports whether the Service's pin is to be put on or taken off, while
+// what it selects stays.
+func (known *roster) repins(s *corev1.Service, r cluster.Route) bool {
+	if hasPin(s.Spec.Selector) {
+		return !r.Pinned
+	}
+	return r.Pinned && known.open(route{Service: s})
+}
+
+func hasPin(selector map[string]string) bool { return selector[templateHash] != "" }
 
 // span returns the Service's selector without the pairs that tell revisions
 // apart, so that it selects both. If nothing is left, it is what both have in
@@ -159,32 +184,22 @@ func (known *roster) span(s *corev1.Service, both []*workload) (map[string]strin
 // checkSpan refuses a selector that selects pods beside those of the revisions
 // named: dropping the version label pulls in every other version, too.
 func (c *Cluster) checkSpan(ctx context.Context, fresh *roster, service string, selector map[string]string, names []string) error {
-	found, err := list[corev1.Pod](ctx, c.api, pods, labels.SelectorFromSet(selector).String(), nil)
-	if err != nil {
+	others, err := c.others(ctx, fresh, selector, names)
+	if err != nil || len(others) == 0 {
 		return err
-	}
-	whose := fresh.count(found).owner
-	var others []string
-	for i := range found {
-		w := whose[found[i].UID]
-		if writable(&found[i]) && (w == nil || !slices.Contains(names, w.Metadata.Name)) {
-			others = append(others, found[i].Name)
-		}
-	}
-	if len(others) == 0 {
-		return nil
 	}
 	return refused("set Service %s: a selector for both %s (%s) would also select %d other pods, such as %s: scale those down or relabel them first",
 		service, strings.Join(names, " and "), written(selector), len(others), others[0])
 }
 
 // point returns the Service's selector with the pairs that tell revisions apart
-// exchanged for those of w.
-func (known *roster) point(s *corev1.Service, w *workload) (map[string]string, error) {
+// exchanged for those of w. Where w has no such pair, or a pin is asked for, it is
+// the hash of w's pods.
+func (known *roster) point(s *corev1.Service, w *workload, pin bool) (map[string]string, error) {
 	want := map[string]string{}
 	for k, v := range s.Spec.Selector {
 		switch own, ok := w.labels()[k]; {
-		case k == RevisionLabel, known.outlived(k, v):
+		case k == RevisionLabel, k == templateHash, known.outlived(k, v):
 		case tells(k, v, known.revisions):
 			if ok { // its own value: whoever reads the Service knows the version by it
 				want[k] = own
@@ -211,6 +226,14 @@ func (known *roster) point(s *corev1.Service, w *workload) (map[string]string, e
 			}
 		}
 	}
+	if own := w.labels()[RevisionLabel]; own == "" && w.hash != "" && len(want) > 0 && (pin || !known.only(want, w)) {
+		hash, err := known.pin(s, w)
+		if err != nil {
+			return nil, err
+		}
+		want[templateHash] = hash
+		return want, nil // no pod of another revision has it
+	}
 	if len(want) == 0 || !known.only(want, w) {
 		return nil, refused("set Service %s: no label tells the pods of %s from those of all other revisions: (%s) selects them too",
 			s.Name, w, written(want))
@@ -231,7 +254,7 @@ func (known *roster) outlived(key, value string) bool {
 // only reports whether a selector selects the pods of w and of no other revision.
 func (known *roster) only(selector map[string]string, w *workload) bool {
 	for _, other := range known.revisions {
-		if carries(other.labels(), selector) != (other == w) {
+		if other.selectedBy(selector) != (other == w) {
 			return false
 		}
 	}

@@ -62,12 +62,12 @@ func split(selector map[string]string, revisions []*workload) (flip map[string]s
 // selects reports whether the Service selects the pods that one of the
 // revisions makes now.
 func selects(selector map[string]string, revisions []*workload) bool {
-	return slices.ContainsFunc(revisions, func(w *workload) bool { return carries(w.labels(), selector) })
+	return slices.ContainsFunc(revisions, func(w *workload) bool { return w.selectedBy(selector) })
 }
 
 // selectsAll reports whether it selects those of every revision.
 func selectsAll(selector map[string]string, revisions []*workload) bool {
-	return !slices.ContainsFunc(revisions, func(w *workload) bool { return !carries(w.labels(), selector) })
+	return !slices.ContainsFunc(revisions, func(w *workload) bool { return !w.selectedBy(selector) })
 }
 
 // declaredBy reports whether a revision says that the Service brings it traffic.
@@ -127,11 +127,11 @@ func concerns(s *corev1.Service, app string, revisions []*workload) bool {
 
 // versionKeys are labels that are commonly used to tell versions apart. They
 // matter only while there is a single revision, with nothing to compare it to.
-var versionKeys = []string{RevisionLabel, "version", "app.kubernetes.io/version", "release", "track", "color", "slot", templateHash}
+var versionKeys = []string{RevisionLabel, "version", "app.kubernetes.io/version", "release", "track", "color", "slot"}
 
 // tells reports whether a pair of a Service's selector tells revisions apart.
 func tells(key, value string, revisions []*workload) bool {
-	if key == RevisionLabel {
+	if key == RevisionLabel || key == templateHash {
 		return true
 	}
 	other, fixed := false, false

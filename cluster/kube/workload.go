@@ -42,6 +42,11 @@ type workload struct {
 	kind     Kind
 	selector labels.Selector
 	raw      []byte
+
+	// Of a Deployment, as its ReplicaSets show it.
+	hash    string           // the pod-template-hash of the newest one; "": there is none yet
+	rolling bool             // an older one has pods, or wants some
+	ready   map[string]int32 // ready pods of each, by hash
 }
 
 // read decodes a workload.
@@ -86,8 +91,29 @@ func (w *workload) replicas() int {
 	return int(*w.Spec.Replicas)
 }
 
-// labels are those that its pods are born with.
+// labels are those of its template.
 func (w *workload) labels() map[string]string { return w.Spec.Template.Metadata.Labels }
+
+// selectedBy reports whether a selector selects the pods that it makes now.
+func (w *workload) selectedBy(selector map[string]string) bool {
+	for k, v := range selector {
+		if k == templateHash && w.hash != "" {
+			if v != w.hash {
+				return false
+			}
+		} else if got, ok := w.labels()[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+// asleep reports that it has no pods and wants none, so that no Service can
+// bring it traffic before somebody raises it. While it is behind, that is known
+// only of one that never wanted any.
+func (w *workload) asleep() bool {
+	return w.replicas() == 0 && w.Status.Replicas == 0 && (!w.behind() || w.Metadata.Generation <= 1)
+}
 
 // own are the pairs by which it knows its pods. What is fixed there cannot be a
 // traffic label.

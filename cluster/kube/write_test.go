@@ -51,7 +51,7 @@ func TestPointingASelector(t *testing.T) {
 			r, err := enroll("shop", Options{Traffic: Selector, Match: pairs{"app": "shop"}, Services: []string{"shop"}}, c.all, nil,
 				[]corev1.Service{service("shop", c.from)})
 			require.NoError(t, err)
-			got, err := r.point(r.routes[0].Service, c.to)
+			got, err := r.point(r.routes[0].Service, c.to, false)
 			if c.says != "" {
 				require.ErrorIs(t, err, cluster.ErrRefused)
 				require.ErrorContains(t, err, c.says)
