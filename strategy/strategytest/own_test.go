@@ -21,6 +21,7 @@ type subject struct {
 	name     string
 	strategy strategy.Strategy
 	cleaner  strategytest.Cleaner
+	group    []strategytest.Side
 	options  strategytest.Options
 }
 
@@ -57,6 +58,7 @@ func subjects() []subject {
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
 		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+		{name: "Group", group: sides()},
 	}
 }
 
@@ -67,9 +69,12 @@ func TestFaults(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			began := time.Now()
 			var stats strategytest.Stats
-			if s.cleaner != nil {
+			switch {
+			case s.group != nil:
+				stats = strategytest.TestGroup(t, s.group, groupOptions)
+			case s.cleaner != nil:
 				stats = strategytest.TestCleanup(t, s.cleaner, s.options)
-			} else {
+			default:
 				stats = strategytest.TestStrategy(t, s.strategy, s.options)
 			}
 			t.Logf("%s: %d scenarios, %d states, %d plans, %d runs, %d points: %d fired, %d skipped, %.1f s", s.name, stats.Scenarios, stats.States, stats.Plans,
