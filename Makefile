@@ -49,7 +49,7 @@ unit:
 	@[ -n "$(RACE)" ] || echo "no C compiler here: the race detector is off"
 	$(call part,tests on simulated clusters $(RACE),go test $(RACE) $$(go list ./... | grep -v /strategytest$$))
 	$(call part,the suite itself $(RACE),go test $(RACE) -run '$(QUICK)' ./strategy/strategytest)
-	$(call part,the suite,go test -skip '^(TestFaults|TestMutants)$$' ./strategy/strategytest)
+	$(call part,the suite,go test -skip '^(TestFaults|TestMutants)$$' ./strategy/strategytest ./examples/ownstrategy)
 
 controlplane:
 	$(call part,control plane,go -C e2e run ./controlplane/prepare)

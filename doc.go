@@ -8,8 +8,9 @@
 //     State of Revisions and Routes), and the errors that callers act on
 //   - cluster/kube: the Cluster over client-go
 //   - cluster/clustertest: the laws of a Cluster, to prove your own
-//   - strategy: Strategy, the Runner, red-black and blue-green, and the Rules
-//     that they are made of
+//   - strategy: Strategy, the Runner; recreate, rolling, blue-green, red-black
+//     and canary, and the Rules that they are made of; groups and waves
+//   - strategy/plan: what a run would do, before it does anything
 //   - strategy/strategytest: proves a strategy or a cleanup of your own, or shows
 //     what is wrong with it
 //   - cleanup: which revisions may go after a run that failed, and why
@@ -51,10 +52,13 @@
 //   - Preconditions: every write is compared with what was read
 //   - Evidence: one fresh and complete look pays for one step
 //   - Order: capacity up, proof, traffic on, proof, traffic off the old one,
-//     proof and drain, capacity down, delete
+//     proof and drain, capacity down, delete; where a strategy says bounds of its
+//     own, these in its place:
+//   - Ceiling: no more replicas are wanted, of all revisions together
+//   - Apart: pods of two revisions never run side by side (Recreate)
 //   - Fence: a write sent by a run that has died cannot undo what came after it
 //   - Abandonment: killed at any write, with nobody ever acting again, the app
-//     stays up
+//     stays up; a Recreate's gap stays open until it is run again
 //   - No lies: success of the strategies here means that a fresh look has shown
 //     the target good and alone in traffic; unknown is unknown
 //   - Minimal change: no write beyond those of an undisturbed run, but fence

@@ -181,7 +181,7 @@ func (ca Canary) room(in Input, mine cluster.Revision) Step {
 		if dark := !lit(in.State, r); own || dark && r.Replicas == 0 && r.Arm == "" || !dark && !ok {
 			continue
 		}
-		if step := ca.putAway(in, ru, r, way, mine); step != nil {
+		if step := ca.putAway(in, ru, r, way); step != nil {
 			return ru.within(in, step, late, mine, r, way)
 		}
 	}
@@ -190,7 +190,7 @@ func (ca Canary) room(in Input, mine cluster.Revision) Step {
 
 // putAway gives what a revision serves back to the good one, and takes its
 // replicas.
-func (ca Canary) putAway(in Input, ru Rules, r, way, mine cluster.Revision) Step {
+func (ca Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 	n := in.whole(way, r)
 	if lit(in.State, r) {
 		if step := ca.bounds(in, n).up(in, way, n, n, "it serves in place of "+r.Name); step != nil {
@@ -215,7 +215,7 @@ func (ca Canary) putAway(in Input, ru Rules, r, way, mine cluster.Revision) Step
 	if out := in.Until(in.OutSince(r), ru.Drain); in.State.At.Before(out) {
 		return Wait{Why: r.Name + " drains", Until: out}
 	}
-	return resized(in, r, 0, Size(r), "it makes room for "+mine.Name)
+	return resized(in, r, 0, Size(r), "it is put away")
 }
 
 // compared sees to the baseline: as large as the canary, and in traffic when that
@@ -350,7 +350,7 @@ func (ca Canary) promote(in Input, mine cluster.Revision) Step {
 	if mine.Replicas == n && mine.Ready >= n && others(in.State, mine) == 0 {
 		return nil
 	}
-	step := ca.bounds(in, n).toward(in, mine, n, fmt.Sprintf("%d of %d pods ready", mine.Ready, n))
+	step := ca.bounds(in, n).toward(in, mine, n, fmt.Sprintf("%s has %d of %d pods ready", mine.Name, mine.Ready, n))
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
 }
 
@@ -358,15 +358,19 @@ func (ca Canary) promote(in Input, mine cluster.Revision) Step {
 // does its baseline.
 func (ca Canary) giveBack(in Input, bad cluster.Revision) Step {
 	ru := ca.rules(in)
-	if base, there := arm(in.State, bad); there {
-		keep := bad
-		if good, ok := in.State.NewestGood(bad); ok {
-			keep = good
-		}
-		stuck := func(found string) Step { return Abort{Stranded, bad.Outcome.Why + "; " + found} }
-		if step := ru.within(in, ru.sweep(in, base, keep), stuck, bad, base); step != nil {
-			return step
-		}
+	stuck := func(found string) Step { return Abort{Stranded, bad.Outcome.Why + "; " + found} }
+	back, ok := in.State.NewestGood(bad)
+	if ok && back.Replicas >= in.whole(back, bad) && bad.Replicas > 0 {
+		step := ca.putAway(in, ru, bad, back) // nothing was taken over yet
+		return ru.within(in, step, stuck, bad, back)
 	}
-	return ru.rollBack(ca.bounds)(in, bad)
+	step := ru.rollBack(ca.bounds)(in, bad)
+	base, there := arm(in.State, bad)
+	if abort, ends := step.(Abort); !there || !ends || abort.Kind != Failed {
+		return step
+	}
+	if !ok {
+		back = bad
+	}
+	return ru.within(in, ru.sweep(in, base, back), stuck, bad, base)
 }

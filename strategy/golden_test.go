@@ -51,8 +51,10 @@ type stage struct {
 	t       *testing.T
 	world   *fake.Cluster
 	rb      strategy.RedBlack // the settings that both have
-	green   bool              // blue-green it is
+	kind    string            // which strategy it is, if not red-black
 	overlap strategy.Overlap
+	surge   strategy.Amount
+	pause   time.Duration
 	runs    int
 	stay    bool
 	trace   bytes.Buffer
@@ -71,7 +73,7 @@ func play(t *testing.T, script string) string {
 		world.EndpointLag = 1000 * time.Hour
 	}
 	if strings.Contains(script, "\n  blue-green\n") {
-		s.green, world.Can = true, cluster.Can{Select: true}
+		world.Can = cluster.Can{Select: true}
 	}
 	s.world = fake.New(world)
 	for _, line := range strings.Split(script, "\n") {
@@ -95,13 +97,31 @@ func (s *stage) play(words []string) {
 		}[words[0]]()
 	case "shrink-to":
 		s.rb.Keep.ShrinkTo, _ = strconv.Atoi(words[1])
-	case "endpoints", "blue-green": // play has made the world so
+	case "blue-green", "recreate", "rolling", "canary":
+		s.kind = words[0]
+	case "stage": // stage 20 40s
+		percent, _ := strconv.Atoi(words[1])
+		hold, err := time.ParseDuration(words[2])
+		require.NoError(s.t, err)
+		s.rb.Stages = append(s.rb.Stages, strategy.Stage{Percent: percent, Hold: hold, Gate: s.gate(fmt.Sprint("stage ", len(s.rb.Stages)+1))})
+	case "highlander":
+		s.rb.Highlander = true
+	case "surge": // surge 1, and no endpoint may be missing
+		s.surge = strategy.Amount(words[1])
+	case "pause":
+		d, err := time.ParseDuration(words[1])
+		require.NoError(s.t, err)
+		s.pause = d
+	case "endpoints": // play has made the world so
 	case "overlap":
 		s.overlap = strategy.Always
 	case "stay":
 		s.stay = true
-	case "gate": // gate before fail
-		s.verdict[words[1]] = words[2]
+	case "gate": // gate before fail, gate stage 2 fail
+		s.verdict[strings.Join(words[1:len(words)-1], " ")] = words[len(words)-1]
+		if words[1] == "stage" {
+			break
+		}
 		s.rb.Before, s.rb.After = s.gate("before"), s.gate("after")
 	case "stop": // stop before write 3
 		s.stopAt, _ = strconv.Atoi(words[3])
@@ -123,10 +143,21 @@ func (s *stage) play(words []string) {
 
 // how is the strategy with the settings so far.
 func (s *stage) how() strategy.Strategy {
-	if !s.green {
-		return s.rb
-	}
 	rb := s.rb
+	switch s.kind {
+	case "":
+		return rb
+	case "recreate":
+		return strategy.Recreate{Ready: rb.Ready, Before: rb.Before, After: rb.After, Bake: rb.Bake}
+	case "rolling":
+		ro := strategy.Rolling{Surge: s.surge, Ready: rb.Ready, Before: rb.Before, After: rb.After, Bake: rb.Bake, Pause: s.pause}
+		if s.surge != "" {
+			ro.Unavailable = "0"
+		}
+		return ro
+	case "canary":
+		return strategy.Canary{Stages: rb.Stages, Baseline: true, Ready: rb.Ready, Before: rb.Before, After: rb.After, Bake: rb.Bake, Drain: rb.Drain}
+	}
 	return strategy.BlueGreen{Ready: rb.Ready, Before: rb.Before, After: rb.After, Judge: rb.Judge, Bake: rb.Bake, Drain: rb.Drain,
 		Keep: rb.Keep, Overlap: s.overlap}
 }

@@ -122,7 +122,7 @@ func (ro Rolling) batches(in Input, mine cluster.Revision) Step {
 			return step
 		}
 	}
-	why := fmt.Sprintf("%d of %d pods ready", mine.Ready, n)
+	why := fmt.Sprintf("%s has %d of %d pods ready", mine.Name, mine.Ready, n)
 	return ru.within(in, ro.roll().bounds(n).toward(in, mine, n, why), late, mine)
 }
 

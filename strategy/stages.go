@@ -64,8 +64,8 @@ func (all stages) most(n int) int {
 	return all[len(all)-1].replicas(n)
 }
 
-// named is what a gate is asked as: "at stage 2 of 3".
-func (all stages) named(i int) string { return fmt.Sprintf("at stage %d of %d", i+1, len(all)) }
+// named is, for example, "stage 2 of 3".
+func (all stages) named(i int) string { return fmt.Sprintf("stage %d of %d", i+1, len(all)) }
 
 // What a revision's Note begins with.
 const (
@@ -95,20 +95,20 @@ func (ru Rules) climb(in Input, all stages, mine cluster.Revision, n, end int, b
 	}
 	late := func(found string) Step { return fail(in, mine, found) }
 	if wanted := all[i].replicas(n); mine.Replicas < wanted {
-		return resized(in, mine, wanted, n, "so many it has "+all.named(i))
+		return resized(in, mine, wanted, n, "so many it has at "+all.named(i))
 	}
 	if serves := in.State.ReliedOn(mine.Name); serves < mine.Replicas {
-		return ru.within(in, Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve %s", serves, mine.Replicas, mine.Name, all.named(i))}, late, mine)
+		return ru.within(in, Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve at %s", serves, mine.Replicas, mine.Name, all.named(i))}, late, mine)
 	}
 	if step := beside(in, mine); step != nil {
 		return ru.within(in, step, late, mine)
 	}
 	held := in.Until(later(in.OutSince(mine), mine.Raised), all[i].Hold)
-	if step := ru.ask(in, mine, all.named(i), all[i].Gate, held); step != nil {
+	if step := ru.ask(in, mine, "at "+all.named(i), all[i].Gate, held); step != nil {
 		return step
 	}
 	if in.State.At.Before(held) {
-		return Wait{Why: mine.Name + " serves " + all.named(i), Until: held}
+		return Wait{Why: mine.Name + " serves at " + all.named(i), Until: held}
 	}
 	if i+1 == len(all) {
 		return resized(in, note(mine, staged, passed), end, n, "it has passed all its stages")
