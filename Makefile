@@ -47,7 +47,7 @@ staticcheck:
 
 unit:
 	@[ -n "$(RACE)" ] || echo "no C compiler here: the race detector is off"
-	$(call part,tests on simulated clusters $(RACE),go test $(RACE) $$(go list ./... | grep -v /strategytest$$))
+	$(call part,tests on simulated clusters $(RACE),go test $(RACE) $$(go list ./... | grep -v -e /strategytest$$ -e /ownstrategy$$))
 	$(call part,the suite itself $(RACE),go test $(RACE) -run '$(QUICK)' ./strategy/strategytest)
 	$(call part,the suite,go test -skip '^(TestFaults|TestMutants)$$' ./strategy/strategytest ./examples/ownstrategy)
 

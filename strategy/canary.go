@@ -70,14 +70,18 @@ func (ca Canary) bounds(in Input, n int) Bounds {
 	if ca.Baseline {
 		beside *= 2
 	}
+	way, ok := in.State.NewestGood(newest(in))
 	serves := 0
 	for _, r := range in.State.Revisions {
 		if r.Arm == "" && r.Release != in.Target.Release && lit(in.State, r) {
 			serves += r.Replicas
 		}
+		if r.Name == way.Name { // what one that is superseded had taken over
+			serves += max(0, Size(r)-r.Replicas)
+		}
 	}
 	bounds.Ceiling = max(bounds.Ceiling, max(n, serves)+beside)
-	if way, ok := in.State.NewestGood(newest(in)); ok && lit(in.State, way) && way.Replicas > 0 { // somebody else may have made it smaller
+	if ok && lit(in.State, way) && way.Replicas > 0 { // somebody else may have made it smaller
 		bounds.Floor = min(bounds.Floor, roll{ca.Surge, ca.Unavailable}.bounds(max(1, Size(way))).Floor)
 	}
 	return bounds

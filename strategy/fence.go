@@ -21,11 +21,13 @@ import (
 // fence knows which objects a late write could still hit.
 type fence struct {
 	id       string
+	release  string
 	wait     time.Duration    // after which nothing lands any more
 	epoch    int              // rises with every doubt, so that a touch differs from what was sent before
 	doubtful map[string]doubt // by object
 	since    time.Time        // of the last doubt, by the cluster's clock
 	apart    bool             // a late write that wants replicas would do harm, too
+	shares   bool             // and one that takes them, from what serves
 }
 
 // A doubt is about the last write to an object.
@@ -80,13 +82,17 @@ func (f *fence) firstLook(s cluster.State) {
 	}
 }
 
-// nextLook doubts every traffic object, too, if somebody else has decided
-// something or moved traffic since the last look: what they have planned by then
+// nextLook doubts every traffic object, too, if somebody else has made a release,
+// decided something or moved traffic since the last look: what they have planned by then
 // may still be under way. The objects that this run has written are its own.
 func (f *fence) nextLook(before, s cluster.State, wrote string) {
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
 		_, doubted := f.doubtful[r.Name]
+		if appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided; appeared && r.Release != f.release {
+			f.doubtAll(s) // whoever made it has looked before it could see ours
+			return
+		}
 		changed := was.Enabled != r.Enabled && onPods(s) || was.Outcome != r.Outcome
 		if known && changed && was.UID == r.UID && r.Name != wrote && !doubted {
 			f.doubtAll(s)
@@ -119,7 +125,7 @@ func moved(before, s cluster.State, was, is cluster.Route) bool {
 // doubtAll doubts every object that has to do with traffic.
 func (f *fence) doubtAll(s cluster.State) {
 	for _, r := range s.Revisions {
-		if onPods(s) && (r.Pods > 0 || r.Replicas > 0) || f.apart {
+		if onPods(s) && (r.Pods > 0 || r.Replicas > 0) || f.apart || f.shares {
 			f.doubt(r.Name, s)
 		}
 	}
@@ -179,7 +185,7 @@ func (f *fence) before(in Input, step Step) Step {
 	}
 	for _, r := range in.State.Revisions {
 		d, doubted := f.doubtful[r.Name]
-		if !doubted || r.Name == object || !onPods(in.State) && !f.apart || f.holds(r.Fence, d.epoch) || d.outdated(r) {
+		if !doubted || r.Name == object || !onPods(in.State) && !f.apart && !f.shares || f.holds(r.Fence, d.epoch) || d.outdated(r) {
 			continue // the write itself keeps late ones from its own object
 		}
 		return f.touch(r)

@@ -171,7 +171,7 @@ func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, erro
 	run.guard = guard.Over(r.Cluster, guard.Rules{
 		Release: target.Release, Replicas: target.Replicas, Bounds: run.bounds, MaxAge: maxAge, Now: r.Clock.Now,
 	})
-	run.fence = fence{id: r.ID, wait: r.FenceWait}
+	run.fence = fence{id: r.ID, release: target.Release, wait: r.FenceWait}
 	return run, nil
 }
 
@@ -302,7 +302,8 @@ func (r *run) look(ctx context.Context) (Input, error) {
 		r.broken = state.At
 	}
 	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken}
-	r.fence.apart = r.bounds().Apart
+	bounds := r.bounds()
+	r.fence.apart, r.fence.shares = bounds.Apart, bounds.Ceiling > 0
 	if first {
 		r.fence.firstLook(state)
 	} else {

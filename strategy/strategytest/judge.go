@@ -77,8 +77,8 @@ func (j *judge) arm() {
 	j.began = t.w.Written()
 	j.written, j.lasting = j.began, t.w.Lasting(app)
 	j.floor = min(t.w.Endpoints(app), t.proof.Replicas)
-	if bounds, ok := j.bounds(t.scenario.job, t.w.State(app)); ok {
-		j.floor = min(j.floor, bounds.Floor)
+	if t.proof.bounder != nil {
+		j.floor = min(j.floor, t.proof.bounds.Floor)
 	}
 	j.otherSeen = objects(t.w.State(other))
 	j.mixed = together(t.w.Pods(app)) != ""
@@ -201,13 +201,15 @@ func (j *judge) raised() {
 	if !ok || call.Kind != fault.Put && call.Kind != fault.Create || call.Revision.Replicas <= found.Replicas {
 		return
 	}
-	s, sum := j.trial.w.State(app), call.Revision.Replicas // as it was sent: an admission may have made more of it
-	for _, r := range s.Revisions {
+	sum := call.Revision.Replicas // as it was sent: an admission may have made more of it
+	for _, r := range c.state.Revisions {
 		if r.Name != call.Revision.Name {
-			sum += r.Replicas
+			sum += r.Replicas // two deployers can each want what is left: no comparison of versions stops them
 		}
-		if bounds.Apart && r.Name != call.Revision.Name && (r.Pods > 0 || r.Replicas > 0) {
-			j.breach(Apart, fmt.Sprintf("%v, and %d pods of %s run", call, r.Pods, r.Name))
+	}
+	for _, p := range j.trial.w.Pods(app) {
+		if bounds.Apart && p.Revision != call.Revision.Name && !p.Gone {
+			j.breach(Apart, fmt.Sprintf("%v, and %s runs", call, p.Name))
 		}
 	}
 	if bounds.Ceiling > 0 && sum > bounds.Ceiling {
