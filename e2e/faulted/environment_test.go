@@ -99,14 +99,14 @@ func (w *world) fail(e fault.Event) bool {
 
 // second deploys the same release, or a newer one, at the same time.
 func (w *world) second(e fault.Event) bool {
-	version, name := "2", release
+	version, name, gate := "2", release, w.gate
 	if e.Form == 2 {
-		version, name = "3", "release-3"
+		version, name, gate = "3", "release-3", nil
 	}
 	w.later(0, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		_ = deploy(ctx, runner(w.open()), w, version, name, way(w.mode, nil)) // what came of it is seen at the end
+		_ = deploy(ctx, runner(w.open()), w, version, name, way(w.mode, gate)) // what came of it is seen at the end
 	})
 	return true
 }

@@ -24,6 +24,7 @@ type scenario struct {
 	mode    kube.Mode
 	prepare func(*world)
 	run     func(context.Context, strategy.Runner, *world) error
+	fails   bool              // the gate of the release says so
 	ends    func(error) bool  // whether a run that nobody disturbs ends so
 	alone   string            // the revision that has all the traffic then
 	leaves  map[string]string // the revisions that are there then, with their outcomes; nil: it depends
@@ -86,7 +87,7 @@ func upgrade(ctx context.Context, r strategy.Runner, w *world) error {
 }
 
 func failing(ctx context.Context, r strategy.Runner, w *world) error {
-	return deploy(ctx, r, w, "2", release, way(w.mode, bad{}))
+	return deploy(ctx, r, w, "2", release, way(w.mode, w.gate))
 }
 
 func undo(ctx context.Context, r strategy.Runner, w *world) error {
@@ -155,8 +156,8 @@ func scenarios() []scenario {
 	return []scenario{
 		{name: "red-black", mode: kube.Labels, run: upgrade, ends: succeeds, alone: newer, leaves: noted("good", "good"), creates: 1, calls: redblack, rollout: true},
 		{name: "blue-green", mode: kube.Selector, run: upgrade, ends: succeeds, alone: newer, leaves: noted("", "good"), creates: 1, calls: bluegreen, rollout: true},
-		{name: "red-black-fails", mode: kube.Labels, run: failing, ends: givenUp, alone: old, leaves: noted("good", "failed"), creates: 1, calls: redblack, rollout: true},
-		{name: "blue-green-fails", mode: kube.Selector, run: failing, ends: givenUp, alone: old, leaves: noted("", "failed"), creates: 1, calls: bluegreen, rollout: true},
+		{name: "red-black-fails", mode: kube.Labels, run: failing, fails: true, ends: givenUp, alone: old, leaves: noted("good", "failed"), creates: 1, calls: redblack, rollout: true},
+		{name: "blue-green-fails", mode: kube.Selector, run: failing, fails: true, ends: givenUp, alone: old, leaves: noted("", "failed"), creates: 1, calls: bluegreen, rollout: true},
 		{name: "red-black-undo", mode: kube.Labels, prepare: upgraded, run: undo, ends: succeeds, alone: old, leaves: noted("good", "failed"), calls: redblack},
 		{name: "blue-green-undo", mode: kube.Selector, prepare: upgraded, run: undo, ends: succeeds, alone: old, leaves: noted("", "failed"), calls: bluegreen},
 		{name: "red-black-dies", mode: kube.Labels, run: upgrade, after: undo, ends: takenBack, alone: old, creates: 1, calls: redblack},

@@ -24,6 +24,7 @@ import (
 
 	"github.com/cutover-dev/cutover/cluster/kube"
 	"github.com/cutover-dev/cutover/e2e/controlplane"
+	"github.com/cutover-dev/cutover/health"
 )
 
 const (
@@ -92,6 +93,7 @@ type world struct {
 	mode   kube.Mode
 	client *kubernetes.Clientset
 	events *events
+	gate   health.Gate // of the release that is deployed, whoever deploys it; nil passes
 
 	mending sync.WaitGroup // what the environment still has to put right
 }

@@ -208,7 +208,7 @@ func (j *judge) raised() {
 		}
 	}
 	for _, p := range j.trial.w.Pods(app) {
-		if bounds.Apart && p.Revision != call.Revision.Name && !p.Gone {
+		if bounds.Apart && p.Revision != call.Revision.Name && p.Owner != "" && !p.Gone {
 			j.breach(Apart, fmt.Sprintf("%v, and %s runs", call, p.Name))
 		}
 	}
