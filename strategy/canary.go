@@ -99,6 +99,8 @@ func (ca Canary) unfit(in Input) string {
 		why = "it has no Stages: say how much traffic is to prove it, such as {{Percent: 10, Hold: 10 * time.Minute}}"
 	case unfitAmounts(ca.Surge, ca.Unavailable) != "":
 		why = unfitAmounts(ca.Surge, ca.Unavailable)
+	case ca.Baseline && in.State.Can.Select && !in.State.Can.Enable:
+		why = "a baseline has the labels of the old version, and a Service here selects by these: it needs a traffic label, or leave Baseline out"
 	case in.lumped() != "":
 		why = in.lumped()
 	case in.State.Can.Weigh:

@@ -249,6 +249,9 @@ func (ru Rules) ask(in Input, mine cluster.Revision, name string, gate health.Ga
 		return nil
 	case !answered:
 		baseline, _ := in.State.NewestGood(mine)
+		if fresh, there := arm(in.State, mine); there {
+			baseline = fresh
+		}
 		return Check{Name: name, Gate: gate, Revision: mine, Baseline: baseline}
 	case verdict == health.Fail:
 		return fail(in, mine, because("gate "+name+" failed", why))

@@ -106,7 +106,8 @@ func (in Input) replicas() int {
 // bit.
 func (in Input) lumped() string {
 	for _, route := range in.State.Traffic() {
-		if route.Open || route.Pinned {
+		between := len(route.Weights) > 1 // this run's own, from one to the other
+		if (route.Open || route.Pinned) && !between {
 			return route.Name + " does not tell revisions apart: take it over with BlueGreen first"
 		}
 	}

@@ -111,6 +111,9 @@ func (p *play) happens(e fault.Event, call fault.Call) bool {
 	return p.lasts(e)
 }
 
+// does lets one of some forms happen; others last, and are nobody's here.
+func does(form int, forms ...func() bool) bool { return form < len(forms) && forms[form]() }
+
 // person lets somebody write.
 func (p *play) person(e fault.Event, call fault.Call) bool {
 	newest, ok := p.newest()
@@ -130,14 +133,14 @@ func (p *play) person(e fault.Event, call fault.Call) bool {
 	case e.Fault == fault.NotFound:
 		return p.remove(call.Revision.Name)
 	case e.Fault == fault.Autoscaler:
-		return []func() bool{
+		return does(e.Form,
 			func() bool { return p.scale(serves, 1) },
 			func() bool { return p.scale(serves, -1) },
 			func() bool { return p.scale(p.dark(newest), -p.dark(newest).Replicas) },
 			func() bool { return p.scale(newest, 1) },
-		}[e.Form]()
+		)
 	}
-	return []func() bool{
+	return does(e.Form,
 		func() bool { return p.scale(serves, -1) },
 		func() bool { return p.sim.FlipPod(app, serves.Name) && p.scenario.mode.labels() },
 		func() bool { return p.turn(serves) },
@@ -147,7 +150,7 @@ func (p *play) person(e fault.Event, call fault.Call) bool {
 		func() bool { return p.recreate(newest.Name) },
 		func() bool { return p.wipe(newest.Name) },
 		p.putBack,
-	}[e.Form]()
+	)
 }
 
 func (p *play) scale(r cluster.Revision, by int) bool {
