@@ -310,14 +310,7 @@ func (ru Rules) sweep(in Input, a, keep cluster.Revision) Step {
 	if step := ru.leave(in, a, keep); step != nil {
 		return step
 	}
-	out := in.Until(in.OutSince(a), ru.Drain)
-	switch {
-	case a.Behind:
-		return behind(a)
-	case a.Pods > 0 && in.State.At.Before(out):
-		return Wait{Why: a.Name + " drains", Until: out}
-	}
-	return Delete{a, "nothing is compared with it any more"}
+	return ru.remove(in, a, "nothing is compared with it any more")
 }
 
 // leave takes one revision out of traffic, and no other.

@@ -59,13 +59,12 @@ func (rc Recreate) Bounds(in Input) (Bounds, bool) {
 
 func (rc Recreate) rules(in Input) Rules {
 	ru := Rules{Ready: rc.Ready, Before: rc.Before, After: rc.After, Judge: rc.Judge, Bake: rc.Bake, Keep: rc.Keep}
-	ru.move = besides(in)
 	if in.State.Can.Select && !in.State.Can.Enable {
 		ru.move = bySelector{overlap: Never}
 	}
 	ru = ru.withDefaults(in)
 	ru.begin = func(int) int { return 0 }
-	ru.back = rc.replaceBack
+	ru.back = ru.undone(func(in Input, back, bad cluster.Revision) Step { return rc.backTo(in, ru, back, bad) })
 	return ru
 }
 
@@ -127,33 +126,8 @@ func (rc Recreate) onlyLost(in Input) bool {
 	return true
 }
 
-// replaceBack gives a revision up in the same way: it goes before what is gone
+// backTo goes back in the same way: what was given up goes before what is gone
 // back to comes.
-func (rc Recreate) replaceBack(in Input, bad cluster.Revision) Step {
-	ru := rc.rules(in)
-	back, ok := in.State.NewestGood(bad)
-	if !ok && in.State.HasTraffic(bad.Name) {
-		return Abort{Stranded, bad.Outcome.Why + "; no older revision is good, so it was left in traffic"}
-	}
-	stuck := func(found string) Step {
-		return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
-	}
-	if ok {
-		if step := ru.within(in, rc.backTo(in, ru, back, bad), stuck, in.State.Revisions...); step != nil {
-			return step
-		}
-	} else if step := darkWithout(in, bad, stuck); step != nil {
-		return step
-	}
-	if bad.Replicas > 0 {
-		return scale(bad, 0, "it was given up")
-	}
-	if step := ru.leftovers(in, back, bad); step != nil {
-		return step
-	}
-	return Abort{Failed, bad.Outcome.Why}
-}
-
 func (rc Recreate) backTo(in Input, ru Rules, back, bad cluster.Revision) Step {
 	n := in.whole(back, bad)
 	if back.Replicas < n {

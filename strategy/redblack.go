@@ -107,16 +107,9 @@ func (rb RedBlack) grow(ru Rules) Rule {
 func (ru Rules) onlyOne(in Input, mine cluster.Revision) Step {
 	ru = ru.withDefaults(in)
 	for _, r := range in.State.Revisions {
-		if r.Name == mine.Name {
-			continue
+		if r.Name != mine.Name {
+			return ru.remove(in, r, "there can be only one: "+mine.Name+" is good")
 		}
-		switch out := in.Until(in.OutSince(r), ru.Drain); {
-		case r.Behind:
-			return behind(r)
-		case r.Pods > 0 && in.State.At.Before(out):
-			return Wait{Why: r.Name + " drains", Until: out}
-		}
-		return Delete{r, "there can be only one: " + mine.Name + " is good"}
 	}
 	return nil
 }

@@ -94,6 +94,17 @@ func (k Retention) chores(in Input, live cluster.Revision, drain time.Duration) 
 	return todo
 }
 
+// remove deletes a revision that has no traffic any more, when it has drained.
+func (ru Rules) remove(in Input, r cluster.Revision, why string) Step {
+	switch out := in.Until(in.OutSince(r), ru.Drain); {
+	case r.Behind:
+		return behind(r)
+	case r.Pods > 0 && in.State.At.Before(out):
+		return Wait{Why: r.Name + " drains", Until: out}
+	}
+	return Delete{r, why}
+}
+
 func scale(r cluster.Revision, replicas int, why string) Step {
 	r.Replicas = replicas
 	return Put{r, why}

@@ -149,9 +149,9 @@ func (ru Rules) enter(in Input, b Bounds, to cluster.Revision, first, n int, jud
 	return ru.move.to(in, to, why)
 }
 
-// rollBack gives a revision up the way it came: within the same bounds, to all
-// the replicas that the newest good one had.
-func (ru Rules) rollBack(within func(in Input, n int) Bounds) Rule {
+// undone gives a revision up that has taken the replicas of what it replaces: to
+// gives them, and the traffic, back to the newest good one.
+func (ru Rules) undone(to func(in Input, back, bad cluster.Revision) Step) Rule {
 	return func(in Input, bad cluster.Revision) Step {
 		back, ok := in.State.NewestGood(bad)
 		if !ok && in.State.HasTraffic(bad.Name) {
@@ -161,7 +161,7 @@ func (ru Rules) rollBack(within func(in Input, n int) Bounds) Rule {
 			return Abort{Stranded, bad.Outcome.Why + "; traffic does not go back: " + found}
 		}
 		if ok {
-			if step := ru.within(in, ru.backTo(in, within, back, bad), stuck, back, bad); step != nil {
+			if step := ru.within(in, to(in, back, bad), stuck, in.State.Revisions...); step != nil {
 				return step
 			}
 		} else if step := darkWithout(in, bad, stuck); step != nil {
@@ -175,6 +175,12 @@ func (ru Rules) rollBack(within func(in Input, n int) Bounds) Rule {
 		}
 		return Abort{Failed, bad.Outcome.Why}
 	}
+}
+
+// rollBack goes back the way it came: within the same bounds, to all the replicas
+// that the newest good one had.
+func (ru Rules) rollBack(within func(in Input, n int) Bounds) Rule {
+	return ru.undone(func(in Input, back, bad cluster.Revision) Step { return ru.backTo(in, within, back, bad) })
 }
 
 func (ru Rules) backTo(in Input, within func(in Input, n int) Bounds, back, bad cluster.Revision) Step {

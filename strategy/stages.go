@@ -49,12 +49,7 @@ func (all stages) confused(n int) string {
 func (s Stage) replicas(n int) int { return max(1, (n*s.Percent+99)/100) }
 
 // first is with how many of n replicas a revision begins.
-func (all stages) first(n int) int {
-	if len(all) == 0 {
-		return n
-	}
-	return all[0].replicas(n)
-}
+func (all stages) first(n int) int { return all[0].replicas(n) }
 
 // most is how many of n replicas the last stage has.
 func (all stages) most(n int) int {
