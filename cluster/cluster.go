@@ -12,6 +12,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -146,7 +147,7 @@ type Revision struct {
 
 	Replicas int     // ≥ 0
 	Enabled  bool    // its ready pods are to get traffic; found, not wanted, where only routes move it
-	Outcome  Outcome // durable; a Runner lets only failed follow good, and nothing failed
+	Outcome  Outcome // durable; a Runner lets only failed follow good, and nothing failed, unless it was Undone
 	Note     string  // the strategy's own step, stored in the same write
 	Fence    string  // the run that last wrote this object and every pod of it; "" if they differ, or while Behind
 
@@ -170,6 +171,14 @@ type Outcome struct {
 	Result Result
 	Why    string // for a person
 }
+
+// Undone reports that the release was given up by an undo, for nothing that was
+// found in it: whoever undid it may take that back.
+func (o Outcome) Undone() bool {
+	return o.Result == Failed && (o.Why == undone || strings.HasPrefix(o.Why, undone+": "))
+}
+
+const undone = "undone"
 
 // Result is undecided, good or failed.
 type Result int

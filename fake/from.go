@@ -4,6 +4,7 @@
 package fake
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -63,7 +64,7 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 	s := cluster.State{}
 	for _, route := range a.routes {
 		if r.Enabled && c.named() && !route.Preview && !route.Scaler && route.Weights != nil {
-			route.Weights[r.Name] = 100
+			c.entitle(&route.Route, r.Name)
 			route.Version = c.fresh("")
 		}
 		n := 0
@@ -73,6 +74,20 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 		s.Routes = append(s.Routes, cluster.Route{Name: route.Name, Serving: map[string]int{r.Name: n}})
 	}
 	a.revisions = append(a.revisions, c.placed(a, s, r))
+}
+
+// entitle lets a route name a revision. A router that has named others divides
+// its traffic evenly between all of them.
+func (c *Cluster) entitle(route *cluster.Route, name string) {
+	route.Weights[name] = 100
+	if !c.world.Can.Weigh {
+		return
+	}
+	rest, left := 100, len(route.Weights)
+	for _, name := range slices.Sorted(maps.Keys(route.Weights)) {
+		route.Weights[name] = rest / left
+		rest, left = rest-rest/left, left-1
+	}
 }
 
 // placed makes a revision with pods such that a look shows r and s.Routes.

@@ -5,6 +5,7 @@ package strategy
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -233,7 +234,7 @@ func (m bySelector) to(in Input, r cluster.Revision, why string) Step {
 			}
 			continue
 		}
-		if route.Note == switchedTo(r) && r.Outcome.Result == cluster.Undecided {
+		if route.Note == switchedTo(r) && in.deploys(r) {
 			return fail(in, r, fmt.Sprintf("%s was switched to it, and somebody has put it back to %s", route.Name, named(route.Weights)))
 		}
 		return m.switchTo(in, route, r, why)
@@ -323,6 +324,39 @@ func (m bySelector) clearThird(in Input, route cluster.Route, r cluster.Revision
 	return nil
 }
 
+func (m bySelector) leave(in Input, r, keep cluster.Revision) Step {
+	for _, route := range in.State.Traffic() {
+		if _, has := route.Weights[r.Name]; has {
+			route.Weights = maps.Clone(route.Weights)
+			if delete(route.Weights, r.Name); len(route.Weights) == 0 {
+				route.Weights[keep.Name] = 100
+			}
+			return SetRoute{route, r.Name + " leaves traffic"}
+		}
+	}
+	return gone(in, r)
+}
+
+// gone waits until no route shows an endpoint of a revision.
+func gone(in Input, r cluster.Revision) Step {
+	if n := in.State.Exposed(r.Name); n > 0 {
+		return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
+	}
+	return nil
+}
+
+// allGone waits until no route shows an endpoint of any other one.
+func allGone(in Input, keep cluster.Revision) Step {
+	for _, r := range in.State.Revisions {
+		if r.Name != keep.Name {
+			if step := gone(in, r); step != nil {
+				return step
+			}
+		}
+	}
+	return nil
+}
+
 func (m bySelector) off(in Input, keep cluster.Revision, why string) Step {
 	for _, route := range in.State.Traffic() {
 		if _, named := route.Weights[keep.Name]; named && len(route.Weights) > 1 {
@@ -330,12 +364,7 @@ func (m bySelector) off(in Input, keep cluster.Revision, why string) Step {
 			return SetRoute{route, why}
 		}
 	}
-	for _, r := range in.State.Revisions {
-		if n := in.State.Exposed(r.Name); r.Name != keep.Name && n > 0 {
-			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
-		}
-	}
-	return nil
+	return allGone(in, keep)
 }
 
 // named lists the revisions that weights name.

@@ -25,14 +25,17 @@ import (
 //  6. record the new revision as good; the old one keeps no replicas
 //
 // A stage's share is one of replicas: requests are divided by the number of pods
-// that are in traffic. If a gate fails, or a deadline passes, the new revision is
+// that are in traffic. Where a router divides them by weight it is one of the
+// requests, however few pods that is; nobody gets more than its endpoints bear, in
+// 5 a batch serves before it gets its share, and what the old one no longer needs
+// goes after Drain. If a gate fails, or a deadline passes, the new revision is
 // recorded as failed, what it had taken over rolls back, and it loses its traffic
 // and its replicas, as does the baseline. From 2 to 5 both versions serve: they
 // must be able to.
 //
 // Stages must be named; all else may be zero.
 type Canary struct {
-	Stages      []Stage       // by rising percentage; of so few replicas that two of them are the same, it is refused
+	Stages      []Stage       // by rising percentage; of so few replicas that two of them are the same, it is refused, unless a router divides by weight
 	Baseline    bool          // compare with pods of the old version that are as young as the canary's and as many, not with the old ones
 	Ready       time.Duration // each stage and batch has to get ready and to serve within; 0: 10m
 	Before      health.Gate   // asked when the first stage is ready and dark; nil passes
@@ -41,7 +44,7 @@ type Canary struct {
 	After       health.Gate   // asked while it bakes, at every look; nil passes
 	Judge       time.Duration // a gate that has not passed so long after what it waits for has failed; 0: 10m
 	Bake        time.Duration // alone in traffic, and watched, before it is good; 0: one look
-	Drain       time.Duration // between the last traffic of a baseline, or of a canary that failed, and the loss of its pods; 0: 30s, negative: none
+	Drain       time.Duration // between the last traffic of a baseline, or of a canary that failed, or a share, and the loss of its pods; 0: 30s, negative: none
 	Keep        Retention     // how long the old side stays, without replicas
 }
 
@@ -103,9 +106,11 @@ func (ca Canary) unfit(in Input) string {
 		why = "a baseline has the labels of the old version, and a Service here selects by these: it needs a traffic label, or leave Baseline out"
 	case in.lumped() != "":
 		why = in.lumped()
-	case in.State.Can.Weigh:
-		why = "it divides traffic by replicas, and a route here divides it by weight"
-	case n > 0 && !decided:
+	case byRouter(in) && (in.State.Can.Enable || in.State.Can.Select):
+		why = "traffic here is divided by weight and moved by labels or selectors, too: leave it to the one or the other"
+	case byRouter(in) && ca.Baseline && all[len(all)-1].Percent > 50:
+		why = "a Baseline gets as much of the traffic as the canary: no stage can have more than 50 %"
+	case n > 0 && !decided && !byRouter(in):
 		why = all.confused(n)
 	}
 	return why
@@ -113,7 +118,9 @@ func (ca Canary) unfit(in Input) string {
 
 func (ca Canary) rules(in Input) Rules {
 	ru := Rules{Ready: ca.Ready, Before: ca.Before, After: ca.After, Judge: ca.Judge, Bake: ca.Bake, Drain: ca.Drain, Keep: ca.Keep}
-	ru.move = besides(in)
+	if ru.move = besides(in); byRouter(in) {
+		ru.move = byWeight{ca.share}
+	}
 	ru = ru.withDefaults(in)
 	ru.begin = func(n int) int {
 		return min(ca.begins(in, n), max(0, ca.bounds(in, n).Ceiling-others(in.State, cluster.Revision{})))
@@ -132,6 +139,28 @@ func (ca Canary) begins(in Input, n int) int {
 		return n
 	}
 	return stages(ca.Stages).first(n)
+}
+
+// share is how much of the traffic a router is to give to a revision: that of the
+// stage, to what is compared with each other; and to anybody else what it bears, and
+// what these leave.
+func (ca Canary) share(in Input, r cluster.Revision) int {
+	mine, _ := in.Mine()
+	i, proving := stages(ca.Stages).stage(mine)
+	if proving && r.Release == mine.Release && otherLit(in) {
+		return ca.Stages[i].Percent
+	}
+	left := 100
+	for _, other := range in.State.Revisions {
+		if proving && other.Release == mine.Release && other.Name != r.Name {
+			most := 0
+			for _, route := range in.State.Traffic() {
+				most = max(most, route.Weights[other.Name])
+			}
+			left -= most
+		}
+	}
+	return min(left, bears(in.State, r))
 }
 
 // arm is the baseline of a release.
@@ -182,14 +211,29 @@ func (ca Canary) room(in Input, mine cluster.Revision) Step {
 	}
 	ru := ca.rules(in)
 	late := func(found string) Step { return fail(in, mine, found) }
-	for _, r := range in.State.Revisions {
-		own := r.Release == mine.Release || r.Name == way.Name
-		if dark := !lit(in.State, r); own || dark && r.Replicas == 0 && r.Arm == "" || !dark && !ok {
-			continue
+	for _, dark := range []bool{true, false} { // what is dark first, for the others may need its room
+		for _, r := range in.State.Revisions {
+			own := r.Release == mine.Release || r.Name == way.Name
+			if own || lit(in.State, r) == dark || dark && r.Replicas == 0 && r.Arm == "" || !dark && !ok {
+				continue
+			}
+			if step := ca.putAway(in, ru, r, way); step != nil {
+				return ru.within(in, step, late, mine, r, way)
+			}
 		}
-		if step := ca.putAway(in, ru, r, way); step != nil {
-			return ru.within(in, step, late, mine, r, way)
-		}
+	}
+	return ru.within(in, ca.level(in, mine, way), late, mine, way)
+}
+
+// level makes a canary that is taken up again as small as its first stage, and what
+// serves as large as it was.
+func (ca Canary) level(in Input, mine, way cluster.Revision) Step {
+	n := in.sizeOf(mine)
+	if first := ca.begins(in, n); n > 0 && mine.Replicas > first && in.State.Dark(mine) {
+		return resized(in, mine, first, n, "it proves itself first")
+	}
+	if whole := Size(way); lit(in.State, way) && way.Replicas < whole {
+		return ca.bounds(in, n).up(in, way, whole, whole, "it serves until "+mine.Name+" has proved itself")
 	}
 	return nil
 }
@@ -215,7 +259,7 @@ func (ca Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 	if r.Arm != "" {
 		return ru.sweep(in, r, way)
 	}
-	if step := ru.leave(in, r, way); step != nil {
+	if step := ru.move.leave(in, r, way); step != nil {
 		return step
 	}
 	if out := in.Until(in.OutSince(r), ru.Drain); in.State.At.Before(out) {
@@ -259,8 +303,11 @@ func (ca Canary) beside(in Input, ru Rules, mine, base cluster.Revision) Step {
 func (ca Canary) first(in Input, mine cluster.Revision) Step {
 	ru := ca.rules(in)
 	n := in.sizeOf(mine)
-	if n == 0 {
+	switch {
+	case n == 0:
 		return sizeless(mine)
+	case byRouter(in) && !ca.proving(mine) && in.State.HasTraffic(mine.Name):
+		return nil // it gets more as it is promoted
 	}
 	step := ru.enter(in, ca.bounds(in, n), mine, ca.begins(in, n), n, ru.judged, "its first stage is ready")
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
@@ -274,7 +321,13 @@ func (ca Canary) stages(in Input, mine cluster.Revision) Step {
 		if n := in.State.ReliedOn(base.Name); there && n < base.Replicas {
 			return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve", n, base.Replicas, base.Name)}
 		}
-		return nil
+		if !byRouter(in) {
+			return nil
+		}
+		if step := ru.move.to(in, mine, "its share of this stage"); step != nil || !there {
+			return step
+		}
+		return ru.move.to(in, base, "as much as "+mine.Name)
 	}
 	return ru.climb(in, ca.Stages, mine, in.sizeOf(mine), mine.Replicas, serves)
 }
@@ -307,36 +360,10 @@ func (ca Canary) needed(in Input, mine, base cluster.Revision) bool {
 
 // sweep takes an arm out of traffic, lets it drain and deletes it.
 func (ru Rules) sweep(in Input, a, keep cluster.Revision) Step {
-	if step := ru.leave(in, a, keep); step != nil {
+	if step := ru.move.leave(in, a, keep); step != nil {
 		return step
 	}
 	return ru.remove(in, a, "nothing is compared with it any more")
-}
-
-// leave takes one revision out of traffic, and no other.
-func (ru Rules) leave(in Input, r, keep cluster.Revision) Step {
-	for _, route := range in.State.Traffic() {
-		if _, has := route.Weights[r.Name]; has && in.State.Can.Select && !in.State.Can.Enable {
-			weights := map[string]int{}
-			for name, w := range route.Weights {
-				if name != r.Name {
-					weights[name] = w
-				}
-			}
-			if len(weights) == 0 {
-				weights[keep.Name] = 100
-			}
-			route.Weights = weights
-			return SetRoute{route, r.Name + " leaves traffic"}
-		}
-	}
-	if in.State.Can.Select && !in.State.Can.Enable {
-		if n := in.State.Exposed(r.Name); n > 0 {
-			return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
-		}
-		return nil
-	}
-	return darken(in, r, r.Name+" leaves traffic")
 }
 
 // promote rolls the old revision over to the new one.
@@ -349,7 +376,7 @@ func (ca Canary) promote(in Input, mine cluster.Revision) Step {
 	if mine.Replicas == n && mine.Ready >= n && others(in.State, mine) == 0 {
 		return nil
 	}
-	step := ca.bounds(in, n).toward(in, mine, n, fmt.Sprintf("%s has %d of %d pods ready", mine.Name, mine.Ready, n))
+	step := ru.toward(in, ca.bounds(in, n), mine, n, fmt.Sprintf("%s has %d of %d pods ready", mine.Name, mine.Ready, n))
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
 }
 

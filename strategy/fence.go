@@ -231,8 +231,8 @@ func (f *fence) relied(in Input, step Step) Step {
 	}
 	narrower := len(to.Route.Weights) < len(now)
 	for _, r := range in.State.Revisions {
-		_, had := now[r.Name]
-		if to.Route.Weights[r.Name] > 0 && (!had || narrower) && !f.holds(r.Fence, 0) {
+		share := to.Route.Weights[r.Name]
+		if share > 0 && (share > now[r.Name] || narrower) && !f.holds(r.Fence, 0) {
 			return f.touch(r)
 		}
 	}

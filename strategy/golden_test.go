@@ -75,6 +75,9 @@ func play(t *testing.T, script string) string {
 	if strings.Contains(script, "\n  blue-green\n") {
 		world.Can = cluster.Can{Select: true}
 	}
+	if strings.Contains(script, "\n  weights\n") {
+		world.Can = cluster.Can{Weigh: true}
+	}
 	s.world = fake.New(world)
 	for _, line := range strings.Split(script, "\n") {
 		if words := strings.Fields(line); strings.HasPrefix(line, "  ") && len(words) > 0 {
@@ -112,7 +115,7 @@ func (s *stage) play(words []string) {
 		d, err := time.ParseDuration(words[1])
 		require.NoError(s.t, err)
 		s.pause = d
-	case "endpoints": // play has made the world so
+	case "endpoints", "weights": // play has made the world so
 	case "overlap":
 		s.overlap = strategy.Always
 	case "stay":
@@ -136,6 +139,8 @@ func (s *stage) play(words []string) {
 		s.run(words, s.how(), cluster.Target{Release: words[1], Template: []byte(words[1]), Replicas: replicas(s.t, words)})
 	case "undo":
 		s.run(words, strategy.Undo(s.how(), strings.Join(words[2:], " ")), cluster.Target{Release: words[1]})
+	case "redo":
+		s.run(words, strategy.Redo(s.how(), strings.Join(words[2:], " ")), cluster.Target{Release: words[1]})
 	default:
 		s.t.Fatalf("no such word: %q", words)
 	}

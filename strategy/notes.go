@@ -33,9 +33,14 @@ func noted(r cluster.Revision, entry string) bool { return slices.Contains(entri
 
 // note adds an entry, or replaces the one of the same kind.
 func note(r cluster.Revision, kind, value string) cluster.Revision {
-	kept := slices.DeleteFunc(entries(r.Note), func(e string) bool { return strings.HasPrefix(e, kind) })
-	r.Note = strings.Join(append(kept, kind+value), entrySeparator)
+	r.Note = entered(r.Note, kind, value)
 	return r
+}
+
+// entered is a note with another entry, or that one in place of one of its kind.
+func entered(text, kind, value string) string {
+	kept := slices.DeleteFunc(entries(text), func(e string) bool { return strings.HasPrefix(e, kind) })
+	return strings.Join(append(kept, kind+value), entrySeparator)
 }
 
 // figure reads the number of an entry; 0: there is none.

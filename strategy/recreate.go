@@ -64,7 +64,7 @@ func (rc Recreate) rules(in Input) Rules {
 	}
 	ru = ru.withDefaults(in)
 	ru.begin = func(int) int { return 0 }
-	ru.back = ru.undone(func(in Input, back, bad cluster.Revision) Step { return rc.backTo(in, ru, back, bad) })
+	ru.back = ru.takenBack(func(in Input, back, bad cluster.Revision) Step { return rc.backTo(in, ru, back, bad) })
 	return ru
 }
 

@@ -121,6 +121,24 @@ func (b Bounds) toward(in Input, to cluster.Revision, n int, why string) Step {
 	return Wait{Why: fmt.Sprintf("%d of %d pods of %s ready, %d replicas of others left", to.Ready, n, to.Name, others(in.State, to))}
 }
 
+// toward is that of the bounds, unless weights divide the traffic: there it moves
+// between the two, to what was seen to serve and from what may then go.
+func (ru Rules) toward(in Input, b Bounds, to cluster.Revision, n int, why string) Step {
+	if !byRouter(in) {
+		return b.toward(in, to, n, why)
+	}
+	if step := b.up(in, to, n, n, why); step != nil {
+		return step
+	}
+	if serves := in.State.ReliedOn(to.Name); serves < to.Replicas {
+		return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve", serves, to.Replicas, to.Name)}
+	}
+	if step := ru.move.to(in, to, why); step != nil {
+		return step
+	}
+	return cut(in, to, ru.Drain, why)
+}
+
 // enter brings a revision into traffic with its first replicas: they are made,
 // get ready and are judged while it is dark. It returns nil when it is in
 // traffic.
@@ -135,7 +153,7 @@ func (ru Rules) enter(in Input, b Bounds, to cluster.Revision, first, n int, jud
 		if step := b.up(in, to, first, n, why); step != nil {
 			return step
 		}
-		if step := b.down(in, to, "room for "+to.Name); step != nil {
+		if step := ru.down(in, b, to, "room for "+to.Name); step != nil {
 			return step
 		}
 		return Wait{Why: "there is no room for a first replica of " + to.Name}
@@ -149,9 +167,9 @@ func (ru Rules) enter(in Input, b Bounds, to cluster.Revision, first, n int, jud
 	return ru.move.to(in, to, why)
 }
 
-// undone gives a revision up that has taken the replicas of what it replaces: to
+// takenBack gives a revision up that has taken the replicas of what it replaces: to
 // gives them, and the traffic, back to the newest good one.
-func (ru Rules) undone(to func(in Input, back, bad cluster.Revision) Step) Rule {
+func (ru Rules) takenBack(to func(in Input, back, bad cluster.Revision) Step) Rule {
 	return func(in Input, bad cluster.Revision) Step {
 		back, ok := in.State.NewestGood(bad)
 		if !ok && in.State.HasTraffic(bad.Name) {
@@ -180,7 +198,7 @@ func (ru Rules) undone(to func(in Input, back, bad cluster.Revision) Step) Rule 
 // rollBack goes back the way it came: within the same bounds, to all the replicas
 // that the newest good one had.
 func (ru Rules) rollBack(within func(in Input, n int) Bounds) Rule {
-	return ru.undone(func(in Input, back, bad cluster.Revision) Step { return ru.backTo(in, within, back, bad) })
+	return ru.takenBack(func(in Input, back, bad cluster.Revision) Step { return ru.backTo(in, within, back, bad) })
 }
 
 func (ru Rules) backTo(in Input, within func(in Input, n int) Bounds, back, bad cluster.Revision) Step {
@@ -195,13 +213,21 @@ func (ru Rules) backTo(in Input, within func(in Input, n int) Bounds, back, bad 
 	if step := ru.enter(in, bounds, back, max(1, bounds.Ceiling-n), n, nothing, "traffic goes back to it"); step != nil {
 		return step
 	}
-	if step := bounds.toward(in, back, n, "traffic goes back to "+back.Name); step != nil {
+	if step := ru.toward(in, bounds, back, n, "traffic goes back to "+back.Name); step != nil {
 		return step
 	}
 	if serves := in.State.ReliedOn(back.Name); serves < min(n, back.Ready) {
 		return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s are back", serves, n, back.Name)}
 	}
 	return ru.move.off(in, back, "traffic goes back")
+}
+
+// down makes room.
+func (ru Rules) down(in Input, b Bounds, to cluster.Revision, why string) Step {
+	if byRouter(in) {
+		return cut(in, to, ru.Drain, why)
+	}
+	return b.down(in, to, why)
 }
 
 // nothing is a Rule that has nothing to say.

@@ -54,6 +54,8 @@ type mover interface {
 	to(in Input, r cluster.Revision, why string) Step
 	// off takes what is left of it from every other one.
 	off(in Input, r cluster.Revision, why string) Step
+	// leave takes it from one alone, and gives it to keep where somebody must have it.
+	leave(in Input, r, keep cluster.Revision) Step
 }
 
 const (
@@ -127,12 +129,16 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	if step := ru.within(in, ru.move.hold(in, mine), failed, mine); step != nil {
 		return step
 	}
-	if mine.Replicas == 0 {
-		n := in.sizeOf(mine)
-		if n == 0 {
-			return sizeless(mine)
-		}
-		return resized(in, mine, n, n, "it has no replicas")
+	n := in.sizeOf(mine)
+	first := n
+	if ru.begin != nil {
+		first = ru.begin(n)
+	}
+	switch {
+	case n == 0:
+		return sizeless(mine)
+	case mine.Replicas == 0, mine.Replicas < first && !mine.Enabled && !in.sizes(mine):
+		return resized(in, mine, first, n, fmt.Sprintf("it has %d of %d replicas", mine.Replicas, first))
 	}
 	if !mine.Enabled {
 		if step := boot(in, mine, ru.Ready); step != nil {
@@ -442,6 +448,10 @@ func (byLabel) off(in Input, keep cluster.Revision, why string) Step {
 		}
 	}
 	return nil
+}
+
+func (byLabel) leave(in Input, r, _ cluster.Revision) Step {
+	return darken(in, r, r.Name+" leaves traffic")
 }
 
 // darken takes traffic off a revision, until nothing sends it any.

@@ -52,7 +52,7 @@ func TestBringUp(t *testing.T) {
 	}
 	says(t, strategy.RedBlack{}, []row{
 		{"scaled to 0, and nothing serves", to("b-v001", byLabels(endpoints{}, rev(1, sized(0, 0)))), "abort (unfit): web-v001 was scaled to 0"},
-		{"scaled to 0, and one serves", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, sized(1, 1)), rev(2, sized(0, 0)))), "put web-v002 x1 off: it has no replicas"},
+		{"scaled to 0, and one serves", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, sized(1, 1)), rev(2, sized(0, 0)))), "put web-v002 x1 off: it has 0 of 1 replicas"},
 		{"more are wanted than it has", asks(to("b-v002", byLabels(live, one, rev(2))), func(in *strategy.Input) { in.Target.Replicas = 4 }), "put web-v002 x4 off: the target wants more"},
 		{"fewer are wanted than it has", asks(to("b-v002", byLabels(live, one, rev(2))), func(in *strategy.Input) { in.Target.Replicas = 2 }), "put web-v002 x3 on"},
 		{"not all are ready", to("b-v002", byLabels(live, one, rev(2, sized(3, 2), times(noon)))), "wait: 2 of 3 pods ready"},

@@ -143,6 +143,13 @@ func (in Input) sizeOf(mine cluster.Revision) int {
 	return in.replicas()
 }
 
+// deploys reports whether a revision is the one that this run is to bring into
+// traffic, and not what it goes back to.
+func (in Input) deploys(r cluster.Revision) bool {
+	mine, found := in.Mine()
+	return found && r.Name == mine.Name && mine.Outcome.Result == cluster.Undecided
+}
+
 // sizeless says that nobody knows how large a revision is to be.
 func sizeless(mine cluster.Revision) Step {
 	return Abort{Unfit, mine.Name + " was scaled to 0, and nothing else serves that it could be as large as: name a number of replicas"}
@@ -252,7 +259,7 @@ func behind(r cluster.Revision) Step {
 // shows that it has none left.
 func TakeOff(in Input, r, keep cluster.Revision, why string) Step {
 	for _, route := range in.State.Traffic() {
-		if _, has := route.Weights[r.Name]; has && in.State.Can.Select {
+		if _, has := route.Weights[r.Name]; has && (in.State.Can.Select || in.State.Can.Weigh) {
 			route.Weights, route.Note = map[string]int{keep.Name: 100}, switchedTo(keep)
 			return SetRoute{route, why}
 		}
@@ -260,10 +267,7 @@ func TakeOff(in Input, r, keep cluster.Revision, why string) Step {
 	if in.State.Can.Enable || in.State.Worker() {
 		return darken(in, r, why)
 	}
-	if n := in.State.Exposed(r.Name); n > 0 {
-		return Wait{Why: fmt.Sprintf("%d endpoints of %s are still in traffic", n, r.Name)}
-	}
-	return nil
+	return gone(in, r)
 }
 
 // OutSince returns what the drain of a revision counts from: when this observer

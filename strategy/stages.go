@@ -98,7 +98,7 @@ func (ru Rules) climb(in Input, all stages, mine cluster.Revision, n, end int, b
 	if step := beside(in, mine); step != nil {
 		return ru.within(in, step, late, mine)
 	}
-	held := in.Until(later(in.OutSince(mine), mine.Raised), all[i].Hold)
+	held := in.Until(later(in.OutSince(mine), mine.Raised, lastMoved(in, mine)), all[i].Hold)
 	if step := ru.ask(in, mine, "at "+all.named(i), all[i].Gate, held); step != nil {
 		return step
 	}

@@ -1,8 +1,11 @@
-// Undo: taking a release back, at any point.
+// Undo: taking a release back, at any point. Redo: taking that back.
 
 package strategy
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/cutover-dev/cutover/cluster"
 )
 
@@ -29,25 +32,82 @@ func (u undo) Bounds(in Input) (Bounds, bool) {
 }
 
 func (u undo) Next(in Input) Step {
-	mine, found, stop := place(in)
+	mine, step := afterwards(in, u.strategy, "undo")
 	_, ok := in.State.NewestGood(mine)
 	switch {
-	case u.strategy == nil:
-		return Abort{Unfit, "Undo was given no strategy"}
-	case in.Target.Unnamed():
-		return Abort{Unfit, "an undo needs the name of the release to undo"}
-	case stop != nil:
-		return stop
-	case !found:
-		return Abort{Unfit, "there is no revision of this release to undo"}
+	case step != nil:
+		return step
 	case !ok:
 		return Abort{Unfit, "no older revision is good: there is nothing to go back to"}
+	case mine.Outcome.Result == cluster.Undecided && strings.HasPrefix(mine.Outcome.Why, redone) && mine.Since.After(in.Watched):
+		return Abort{Superseded, mine.Name + " was " + mine.Outcome.Why}
 	case mine.Outcome.Result != cluster.Failed:
 		return fail(in, mine, because("undone", u.why))
 	}
-	step := u.strategy.Next(in)
+	step = u.strategy.Next(in)
 	if abort, end := step.(Abort); end && abort.Kind == Failed && !in.State.HasTraffic(mine.Name) && in.State.Serving() > 0 {
 		return Done{}
 	}
 	return step
+}
+
+// Redo returns a strategy that takes an undo back, be it under way or done: the
+// target's release is undecided again, and goes into traffic in the way of s, with
+// all its gates. What of it is still warm need not be made anew. A run of the Undo
+// that is still at work stops as superseded. It must be given the Release by name;
+// run again, it goes on from where it was.
+//
+// It refuses, before any write, if the release is not there, if a newer one is, or
+// if it was given up for another reason than an Undo: what a gate has said stays
+// said, and such a release is deployed again under another name.
+func Redo(s Strategy, why string) Strategy { return redo{undo{s, why}} }
+
+type redo struct{ undo }
+
+// redone begins the reason of whoever is undecided again.
+const redone = "redone"
+
+func (re redo) Next(in Input) Step {
+	mine, step := afterwards(in, re.strategy, "redo")
+	switch {
+	case step != nil:
+		return step
+	case mine.Outcome.Undone():
+		return again(in, mine, because(redone, re.why))
+	case mine.Outcome.Result == cluster.Failed:
+		return Abort{Unfit, mine.Name + " was not undone, but given up: " + mine.Outcome.Why + "; mend it and deploy it as a new release"}
+	}
+	return re.strategy.Next(in)
+}
+
+// again makes a revision undecided. It is to be as large as it was, or as what
+// serves now, and proves itself anew at every stage.
+func again(in Input, mine cluster.Revision, why string) Step {
+	if strings.Contains(mine.Note, staged) {
+		mine = note(mine, staged, "1")
+	}
+	if n := max(Size(mine), in.replicas()); mine.Replicas < n {
+		mine = note(mine, sized, fmt.Sprint(n))
+	}
+	// Somebody may have half turned it off: this write costs no traffic.
+	mine.Enabled = mine.Enabled || mine.Unsettled > 0 && in.State.HasTraffic(mine.Name)
+	mine.Outcome = cluster.Outcome{Why: why}
+	return Put{mine, why}
+}
+
+// afterwards finds the revision of a release that was deployed before, or says why
+// nothing can be done about it.
+func afterwards(in Input, s Strategy, what string) (mine cluster.Revision, step Step) {
+	mine, found, stop := place(in)
+	switch {
+	case s == nil:
+		return mine, Abort{Unfit, strings.ToUpper(what[:1]) + what[1:] + " was given no strategy"}
+	case in.Target.Unnamed():
+		return mine, Abort{Unfit, "the name of the release to " + what + " is needed"}
+	case stop != nil:
+		return mine, stop
+	case !found:
+		return mine, Abort{Unfit, "there is no revision of this release to " + what}
+	}
+	return mine, nil
 }

@@ -4,6 +4,9 @@ package strategy_test
 
 import (
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/strategy"
@@ -17,11 +20,46 @@ func TestUndoBegins(t *testing.T) {
 		{"the release is given up first", to("b-v002", byLabels(serves, one, two)), "put web-v002 x3 on failed: undone: by ops"},
 		{"then traffic goes back", to("b-v002", byLabels(serves, one, rev(2, on, hasFailed))), "put web-v001 x3 on good: traffic goes back"},
 		{"it is not there", to("b9", byLabels(serves, one, two)), "abort (unfit): there is no revision of this release"},
-		{"it has no name", to(nameless, byLabels(serves, one, rev(2, on, isGood, ofRelease(nameless)))), "abort (unfit): an undo needs the name of the release"},
+		{"it has no name", to(nameless, byLabels(serves, one, rev(2, on, isGood, ofRelease(nameless)))), "abort (unfit): the name of the release to undo is needed"},
 		{"a newer one is there", to("b-v001", byLabels(serves, one, two)), "abort (superseded): web-v002 is newer"},
 		{"nothing older is good", to("b-v002", byLabels(serves, rev(1), two)), "abort (unfit): no older revision is good"},
 	})
 	says(t, strategy.Undo(nil, "by ops"), []row{{"in no way", to("b-v002", byLabels(serves, one, two)), "abort (unfit): Undo was given no strategy"}})
+}
+
+// A redo takes back what a person has said, and nothing that was found.
+func TestRedoBegins(t *testing.T) {
+	undone := func(why string) func(*cluster.Revision) {
+		return func(r *cluster.Revision) { r.Outcome = cluster.Outcome{Result: cluster.Failed, Why: why} }
+	}
+	one, serves := rev(1, on, isGood), endpoints{"web-v001": 3}
+	staged := func(r *cluster.Revision) { r.Note = "stage passed; size 3" }
+	redo := strategy.Redo(strategy.RedBlack{}, "it was the database")
+	says(t, redo, []row{
+		{"it is undecided again", to("b-v002", byLabels(serves, one, rev(2, undone("undone: by ops")))), "put web-v002 x3 off: redone: it was the database"},
+		{"for no reason", to("b-v002", byLabels(serves, one, rev(2, undone("undone")))), "put web-v002 x3 off: redone: it was the database"},
+		{"then traffic comes back", to("b-v002", byLabels(serves, one, rev(2))), "put web-v002 x3 on: it is ready"},
+		{"a gate has said no", to("b-v002", byLabels(serves, one, rev(2, hasFailed))), "abort (unfit): web-v002 was not undone, but given up"},
+		{"a gate's reason begins alike", to("b-v002", byLabels(serves, one, rev(2, undone("undone migrations")))), "abort (unfit): web-v002 was not undone"},
+		{"a newer one is there", to("b-v001", byLabels(endpoints{"web-v002": 3}, rev(1, undone("undone")), rev(2, on, isGood))), "abort (superseded)"},
+		{"it is not there", to("b9", byLabels(serves, one)), "abort (unfit): there is no revision of this release to redo"},
+	})
+	says(t, strategy.Redo(nil, ""), []row{{"in no way", to("b-v001", byLabels(serves, one)), "abort (unfit): Redo was given no strategy"}})
+	step := redo.Next(to("b-v002", byLabels(serves, one, rev(2, undone("undone"), staged))))
+	require.Equal(t, "size 3; stage 1", step.(strategy.Put).Revision.Note, "its stages begin anew")
+}
+
+// The undo that was taken back stops, and one that begins later does not.
+func TestAnUndoThatWasRedoneStops(t *testing.T) {
+	redone := func(r *cluster.Revision) {
+		r.Outcome, r.Since = cluster.Outcome{Why: "redone: it was the database"}, noon.Add(-time.Minute)
+	}
+	in := to("b-v002", byLabels(endpoints{"web-v001": 3}, rev(1, on, isGood), rev(2, redone)))
+	in.Watched = noon.Add(-2 * time.Minute)
+	undo := strategy.Undo(strategy.RedBlack{}, "by ops")
+	says(t, undo, []row{{"it has looked before", in, "abort (superseded): web-v002 was redone: it was the database"}})
+	in.Watched = noon.Add(-time.Minute)
+	says(t, undo, []row{{"it looks since", in, "put web-v002 x3 off failed: undone: by ops"}})
 }
 
 // An undo is done when the strategy says that the release has failed, something

@@ -18,7 +18,7 @@ import (
 
 // A Refusal is a write that was not sent because it would break a law.
 type Refusal struct {
-	Law   string // "floor", "ceiling", "apart", "black hole", "evidence", "order" or "preconditions"
+	Law   string // "floor", "ceiling", "apart", "share", "black hole", "evidence", "order" or "preconditions"
 	Write string // what was to be written
 	Why   string
 }
@@ -136,9 +136,8 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 	if law, why := same(r, found, exists); why != "" {
 		return law, why
 	}
-	if found.Outcome.Result != cluster.Undecided && r.Outcome.Result != found.Outcome.Result &&
-		!(found.Outcome.Result == cluster.Good && r.Outcome.Result == cluster.Failed) {
-		return "order", fmt.Sprintf("%s was decided: a decision is taken back only by giving a good one up", found.Outcome.Result)
+	if !follows(found.Outcome, r.Outcome) {
+		return "order", fmt.Sprintf("%s was decided: a decision is taken back only by giving a good one up, or by redoing what was undone", found.Outcome.Result)
 	}
 	if law, why := g.raise(r, found.Replicas); why != "" {
 		return law, why
@@ -154,7 +153,21 @@ func (g *Guard) judgePut(r cluster.Revision) (law, why string) {
 	if off := !after.Enabled && (found.Enabled || found.Unsettled > 0); !off && after.Replicas >= found.Replicas {
 		return "", "" // it takes nothing
 	}
-	return g.floor(after, nil)
+	if law, why := g.floor(after, nil); why != "" {
+		return law, why
+	}
+	return g.shares(r, found.Replicas)
+}
+
+// follows reports whether one outcome may follow another.
+func follows(was, is cluster.Outcome) bool {
+	switch {
+	case was.Result == cluster.Undecided, was.Result == is.Result:
+		return true
+	case was.Result == cluster.Good:
+		return is.Result == cluster.Failed
+	}
+	return was.Undone() && is.Result == cluster.Undecided
 }
 
 // raise judges what more replicas may be wanted beside.
@@ -221,7 +234,62 @@ func (g *Guard) judgeRoute(r cluster.Route) (law, why string) {
 	if g.state.Can.Weigh && r.Weights != nil && sum != 100 {
 		return "black hole", fmt.Sprintf("its weights sum to %d, not 100", sum)
 	}
-	return g.floor(cluster.Revision{}, &r)
+	if law, why := g.floor(cluster.Revision{}, &r); why != "" {
+		return law, why
+	}
+	return g.shared(found, r)
+}
+
+// shared judges who gets more of a route that weights divide.
+func (g *Guard) shared(found, r cluster.Route) (law, why string) {
+	for _, rev := range g.state.Revisions {
+		weight := r.Weights[rev.Name]
+		if !g.state.Can.Weigh || weight <= found.Weights[rev.Name] {
+			continue
+		}
+		if needs, has := g.share(found, weight), g.behind(found, rev); has < needs {
+			return "share", fmt.Sprintf("%s would get %d %% of the traffic, for which it needs %d endpoints, and it has %d", rev.Name, weight, needs, has)
+		}
+	}
+	return "", ""
+}
+
+// share is how many endpoints so much of a route needs, of those that serve on it,
+// up to the floor. Where a part of the traffic goes nowhere, any will do.
+func (g *Guard) share(route cluster.Route, weight int) int {
+	now := 0
+	for _, r := range g.state.Revisions {
+		now += g.weighed(r, route)
+	}
+	for name, weight := range route.Weights {
+		if weight > 0 && route.Serving[name] == 0 {
+			return 0
+		}
+	}
+	return (min(now, g.least(now))*weight + 99) / 100
+}
+
+// behind is how many endpoints of a revision a route would send requests to, and
+// will be left of them.
+func (g *Guard) behind(route cluster.Route, r cluster.Revision) int {
+	if _, named := route.Weights[r.Name]; named {
+		return min(route.Serving[r.Name], r.Replicas)
+	}
+	return min(r.Ready, r.Replicas)
+}
+
+// shares judges fewer replicas of what has a share of a route.
+func (g *Guard) shares(r cluster.Revision, from int) (law, why string) {
+	if r.Replicas >= from || !g.state.Can.Weigh {
+		return "", ""
+	}
+	for _, route := range g.state.Traffic() {
+		weight := route.Weights[r.Name]
+		if needs := g.share(route, weight); r.Replicas < needs && route.Serving[r.Name] > r.Replicas {
+			return "share", fmt.Sprintf("%s has %d %% of the traffic on %s, for which it needs %d endpoints", r.Name, weight, route.Name, needs)
+		}
+	}
+	return "", ""
 }
 
 // judgeScaler lets an autoscaler be pointed at a revision that has replicas. At

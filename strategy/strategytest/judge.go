@@ -4,6 +4,7 @@ package strategytest
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ const (
 	Evidence      = "evidence"       // one fresh, error-free look pays for one write
 	Order         = "order"          // what has traffic loses neither capacity nor its object
 	Ceiling       = "ceiling"        // no more replicas are wanted, of all revisions together, than a strategy with a ceiling says
+	Share         = "share"          // what a router sends to a revision, this has the endpoints for
 	Apart         = "apart"          // pods of two revisions never run side by side, where a strategy says so
 	Drain         = "drain"          // what a node's proxy still sends requests to loses no capacity
 	Sequence      = "sequence"       // nobody writes a revision of a higher sequence than its own, unless that was given up
@@ -57,7 +59,7 @@ type judge struct {
 	calls []fault.Kind
 	gates []string
 	ended bool // the main client has ended for the first time
-	late  bool // a dead run's companion of its release was created after all: the next run puts it away
+	late  bool // a dead run's companion of its release was created after all, or its redo came: the next run puts it away
 	mixed bool // pods of two revisions run side by side already
 	stuck bool // a proxy never follows, or later than a drain takes: no reader of the API can know
 
@@ -303,10 +305,39 @@ func (j *judge) sends(c *client, call fault.Call) {
 func (j *judge) route(c *client, call fault.Call) {
 	for _, r := range c.state.Routes {
 		if r.Name == call.Route.Name && r.Version == call.Route.Version && r.Version != "" {
+			j.shared(c, call, r)
 			return
 		}
 	}
 	j.breach(Preconditions, fmt.Sprintf("%s sends %v, compared with a version that its last look did not show", c.id, call))
+}
+
+// shared judges what a router is told to send to whom.
+func (j *judge) shared(c *client, call fault.Call, was cluster.Route) {
+	moves := !maps.Equal(call.Route.Weights, was.Weights)
+	if !j.trial.proof.World.Can.Weigh || !was.IsTraffic() || j.wild || !moves {
+		return
+	}
+	sum := 0
+	for name, weight := range call.Route.Weights {
+		sum += weight
+		if n := was.Serving[name]; weight > was.Weights[name] && len(was.Serving) > 0 && n*100 < weight*j.floor {
+			j.breach(Share, fmt.Sprintf("%s sends %v: %d endpoints of %s would get %d %% of the traffic", c.id, call, n, name, weight))
+		}
+	}
+	if sum != 100 {
+		j.breach(Share, fmt.Sprintf("%s sends %v: that makes %d %%", c.id, call, sum))
+	}
+}
+
+// sharing judges fewer replicas of what a router sends requests to.
+func (j *judge) sharing(c *client, call fault.Call, found cluster.Revision) {
+	for _, route := range c.state.Traffic() {
+		weight := route.Weights[found.Name]
+		if n := call.Revision.Replicas; j.trial.proof.World.Can.Weigh && !j.wild && n < found.Replicas && n*100 < weight*j.floor {
+			j.breach(Share, fmt.Sprintf("%s sends %v, which gets %d %% of the traffic", c.id, call, weight))
+		}
+	}
 }
 
 func (j *judge) revision(c *client, call fault.Call) {
@@ -330,6 +361,7 @@ func (j *judge) revision(c *client, call fault.Call) {
 		return
 	}
 	j.decides(c, call, found)
+	j.sharing(c, call, found)
 	if r.Replicas < found.Replicas && c.state.HasTraffic(r.Name) && j.trial.proof.ordered() {
 		j.breach(Order, fmt.Sprintf("%s takes %d of %d replicas from %s, which has traffic", c.id, found.Replicas-r.Replicas, found.Replicas, r.Name))
 	}
@@ -348,7 +380,7 @@ func (j *judge) removes(c *client, call fault.Call, found cluster.Revision) {
 func (j *judge) decides(c *client, call fault.Call, found cluster.Revision) {
 	was, is := found.Outcome.Result, call.Revision.Outcome.Result
 	switch {
-	case was == is:
+	case was == is, found.Outcome.Undone() && is == cluster.Undecided && c.job.redo:
 		return
 	case was == cluster.Failed, was == cluster.Good && is == cluster.Undecided:
 		j.breach(Decision, fmt.Sprintf("%s makes %s %v, which was %v", c.id, found.Name, is, was))
@@ -393,12 +425,20 @@ func (j *judge) answered(c *client, call fault.Call, s cluster.State, err error)
 func (j *judge) arrives(c *client, call fault.Call, deliver func()) {
 	author := j.author
 	j.author, j.arriving = c, true
-	j.late = j.late || call.Kind == fault.Create && call.Revision.Arm != ""
+	j.late = j.late || call.Kind == fault.Create && call.Revision.Arm != "" || j.revives(call)
 	was := c.now
 	c.now = call
 	j.trial.tale.says(c, fmt.Sprintf("(what was sent as %v arrives)", call))
 	deliver()
 	j.author, j.arriving, c.now = author, false, was
+}
+
+// revives reports whether a write makes an undone release undecided. Nothing can keep
+// it from arriving after an undo that found nothing to do; it moves no traffic, and the
+// next run puts it away.
+func (j *judge) revives(call fault.Call) bool {
+	r, ok := j.trial.w.State(app).Named(call.Revision.Name)
+	return ok && call.Kind == fault.Put && r.Outcome.Undone() && call.Revision.Outcome.Result == cluster.Undecided
 }
 
 // returned holds a run to what it has returned.

@@ -38,6 +38,7 @@ func subjects() []subject {
 	stage := strategytest.Gate("stage")
 	labels := strategytest.Options{World: fake.World{Batch: 2}}
 	selector := strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}
+	weights := strategytest.Options{World: fake.World{Can: cluster.Can{Weigh: true}}}
 	careful := labels
 	careful.Careful = true
 	return []subject{
@@ -54,6 +55,8 @@ func subjects() []subject {
 		{name: "Recreate", options: labels, strategy: strategy.Recreate{Before: before, After: after}},
 		{name: "Recreate-selector", options: selector, strategy: strategy.Recreate{}},
 		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 20, Gate: stage}, {Percent: 50, Hold: 10 * time.Second}},
+			Baseline: true, Before: before, Drain: 15 * time.Second}},
+		{name: "Canary-weights", options: weights, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 5, Gate: stage}, {Percent: 20, Hold: 10 * time.Second}},
 			Baseline: true, Before: before, Drain: 15 * time.Second}},
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},

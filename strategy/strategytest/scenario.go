@@ -59,6 +59,14 @@ func (p *proof) undo(release string) job {
 	}}
 }
 
+// redo is the job of taking the undo of a release back.
+func (p *proof) redo(release string) job {
+	return job{name: "redo " + release, release: release, redo: true, run: func(ctx context.Context, r strategy.Runner) error {
+		_, err := p.Engine(ctx, r, app, cluster.Target{Release: release}, strategy.Redo(p.strategy, "it was not the app"))
+		return err
+	}}
+}
+
 // sweep is the job of cleaning up.
 func (p *proof) sweep(policy cleanup.Policy) job {
 	return job{name: "cleanup", run: func(ctx context.Context, r strategy.Runner) error {
@@ -124,6 +132,20 @@ func dead(release string, nth int) func(*trial) {
 	}
 }
 
+// halfUndone deploys a release, and lets its undo die at its nth write, done; 0: it
+// ends.
+func halfUndone(nth int) func(*trial) {
+	return func(t *trial) {
+		deployed("build-2")(t)
+		c := t.client(t.proof.undo("build-2"))
+		if nth > 0 {
+			t.dieAfter(c, nth)
+		}
+		_, _ = t.run(c)
+		t.pass(time.Minute)
+	}
+}
+
 // shrunk shrinks what served before.
 func shrunk(t *trial) {
 	deployed("build-2")(t)
@@ -151,6 +173,8 @@ func (p *proof) scenariosOf(gates []string) []scenario {
 		{name: "rerun", start: deployed("build-2"), job: stays(p.deploy("build-2", 0))},
 		{name: "third", start: deployed("build-2"), job: stays(p.deploy("build-3", 0))},
 		{name: "undo", start: deployed("build-2"), job: p.undo("build-2")},
+		{name: "redo", start: halfUndone(0), job: p.redo("build-2")},
+		{name: "redo-warm", start: halfUndone(3), job: p.redo("build-2")},
 		{name: "over-created", start: dead("build-2", 1), job: p.deploy("build-3", 0)},
 		{name: "over-half-on", start: dead("build-2", 3), job: p.deploy("build-3", 0)},
 		{name: "over-both", start: dead("build-2", 6), job: p.deploy("build-3", 0)},

@@ -116,6 +116,9 @@ func (p *proof) state(revisions ...cluster.Revision) cluster.State {
 			}
 		}
 	}
+	if len(route.Weights) == 2 && can.Weigh {
+		route.Weights[revisions[0].Name], route.Weights[revisions[1].Name] = 70, 30
+	}
 	s.Routes = []cluster.Route{route}
 	return s
 }
@@ -188,7 +191,7 @@ func (p *proof) unlawful(s cluster.State, step strategy.Step) (law, why string) 
 			return Preconditions, fmt.Sprintf("%v, compared with version %q, and it has %q", step, r.Version, found.Version)
 		case ok && r.Replicas < found.Replicas && s.HasTraffic(r.Name) && p.ordered():
 			return Order, fmt.Sprintf("%v, which has traffic", step)
-		case ok && found.Outcome.Result == cluster.Failed && r.Outcome.Result != cluster.Failed:
+		case ok && found.Outcome.Result == cluster.Failed && r.Outcome.Result != cluster.Failed: // no plan is one of a redo
 			return Decision, fmt.Sprintf("%v, which had failed", step)
 		}
 	case strategy.SetRoute:

@@ -63,6 +63,7 @@ type job struct {
 	release  string // "": a cleanup
 	replicas int    // that its target names
 	undo     bool
+	redo     bool
 	stay     bool
 	gates    map[string]string // what a gate says, by its name, if not "pass"
 	run      func(ctx context.Context, r strategy.Runner) error
