@@ -55,6 +55,7 @@
 //     proof and drain, capacity down, delete; where a strategy says bounds of its
 //     own, these in its place:
 //   - Ceiling: no more replicas are wanted, of all revisions together
+//   - Share: a router is told to send no revision more than its endpoints bear
 //   - Apart: pods of two revisions never run side by side (Recreate)
 //   - Fence: a write sent by a run that has died cannot undo what came after it
 //   - Abandonment: killed at any write, with nobody ever acting again, the app

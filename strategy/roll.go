@@ -136,7 +136,10 @@ func (ru Rules) toward(in Input, b Bounds, to cluster.Revision, n int, why strin
 	if step := ru.move.to(in, to, why); step != nil {
 		return step
 	}
-	return cut(in, to, ru.Drain, why)
+	if step := cut(in, to, ru.Drain, why); step != nil || to.Replicas >= n && others(in.State, to) == 0 {
+		return step
+	}
+	return Wait{Why: fmt.Sprintf("%d of %d replicas of %s, %d of others left", to.Replicas, n, to.Name, others(in.State, to))}
 }
 
 // enter brings a revision into traffic with its first replicas: they are made,

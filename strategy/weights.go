@@ -27,14 +27,24 @@ func byRouter(in Input) bool { return in.State.Can.Weigh }
 // bears is how much of the traffic a revision can bear: as much as will be left of
 // the endpoints that it has when it has all.
 func bears(s cluster.State, r cluster.Revision) int {
-	return min(100, surely(s, r)*100/max(1, Size(r)))
+	n := max(1, Size(r))
+	return min(100, (surely(s, r)*100+n-1)/n)
+}
+
+// endpoints is how many of n are needed for so much of the traffic, as exactly as
+// whole percents say it: 67 % of 3 are 2.
+func endpoints(share, n int) int {
+	if share == 0 {
+		return 0
+	}
+	return (share-1)*n/100 + 1
 }
 
 // needs is how many of its endpoints a revision needs for the traffic that it has.
 func needs(s cluster.State, r cluster.Revision) int {
 	most := 0
 	for _, route := range s.Traffic() {
-		most = max(most, (route.Weights[r.Name]*Size(r)+99)/100)
+		most = max(most, endpoints(route.Weights[r.Name], Size(r)))
 	}
 	return most
 }
@@ -71,7 +81,7 @@ func (m byWeight) to(in Input, r cluster.Revision, why string) Step {
 			continue
 		case has < min(want, had) && in.deploys(r):
 			return fail(in, r, fmt.Sprintf("%s gave it %d %% of the traffic, and somebody has put that back to %d %%", route.Name, had, has))
-		case serves*100 < want*Size(r):
+		case serves < endpoints(want, Size(r)):
 			return Wait{Why: fmt.Sprintf("%d endpoints of %s on %s, which is to have %d %% of the traffic", serves, r.Name, route.Name, want)}
 		}
 		return m.divide(in, route, r, want, why)

@@ -255,7 +255,7 @@ func (g *Guard) shared(found, r cluster.Route) (law, why string) {
 }
 
 // share is how many endpoints so much of a route needs, of those that serve on it,
-// up to the floor. Where a part of the traffic goes nowhere, any will do.
+// up to the floor, as exactly as whole percents say it: 67 % of 3 are 2. Where a part of the traffic goes nowhere, any will do.
 func (g *Guard) share(route cluster.Route, weight int) int {
 	now := 0
 	for _, r := range g.state.Revisions {
@@ -266,7 +266,10 @@ func (g *Guard) share(route cluster.Route, weight int) int {
 			return 0
 		}
 	}
-	return (min(now, g.least(now))*weight + 99) / 100
+	if weight == 0 {
+		return 0
+	}
+	return (weight-1)*min(now, g.least(now))/100 + 1
 }
 
 // behind is how many endpoints of a revision a route would send requests to, and

@@ -469,8 +469,8 @@ func TestFloorOfASwitch(t *testing.T) {
 		{"to both", cluster.Can{Select: true}, weights{"v1": 100, "v2": 100}, ""},
 		{"figures that a selector does not read", cluster.Can{Select: true}, weights{"v1": 0, "v2": 100}, ""},
 		{"all weight to fewer", cluster.Can{Weigh: true}, weights{"v1": 0, "v2": 100}, "floor"},
-		{"as much weight as they bear", cluster.Can{Weigh: true}, weights{"v1": 34, "v2": 66}, ""},
-		{"more than they bear", cluster.Can{Weigh: true}, weights{"v1": 33, "v2": 67}, "share"},
+		{"as much weight as they bear", cluster.Can{Weigh: true}, weights{"v1": 33, "v2": 67}, ""},
+		{"more than they bear", cluster.Can{Weigh: true}, weights{"v1": 32, "v2": 68}, "share"},
 	} {
 		s := state(c.can, map[string]int{"v1": 3}, rev("v1", 1, 3, true), short)
 		s.Routes[0].Weights = weights{"v1": 100}
@@ -509,9 +509,9 @@ func TestFloorCountsOnNoEndpointWithoutWeight(t *testing.T) {
 		law     string
 	}{
 		{"no weight", map[string]int{"v1": 100, "v2": 0}, "floor"},
-		{"a weight", map[string]int{"v1": 33, "v2": 67}, ""},
-		{"more than one endpoint bears", map[string]int{"v1": 34, "v2": 66}, "share"},
-		{"a part of it goes nowhere", map[string]int{"v1": 34, "v2": 65, "gone": 1}, ""},
+		{"a weight", map[string]int{"v1": 34, "v2": 66}, ""},
+		{"more than one endpoint bears", map[string]int{"v1": 35, "v2": 65}, "share"},
+		{"a part of it goes nowhere", map[string]int{"v1": 35, "v2": 64, "gone": 1}, ""},
 	} {
 		s := state(cluster.Can{Enable: true, Weigh: true}, map[string]int{"v1": 3, "v2": 3}, one, two)
 		s.Routes[0].Weights = c.weights

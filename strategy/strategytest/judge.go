@@ -312,7 +312,8 @@ func (j *judge) route(c *client, call fault.Call) {
 	j.breach(Preconditions, fmt.Sprintf("%s sends %v, compared with a version that its last look did not show", c.id, call))
 }
 
-// shared judges what a router is told to send to whom.
+// shared judges what a router is told to send to whom. Percents are whole: 2 of 3
+// endpoints bear 67.
 func (j *judge) shared(c *client, call fault.Call, was cluster.Route) {
 	moves := !maps.Equal(call.Route.Weights, was.Weights)
 	if !j.trial.proof.World.Can.Weigh || !was.IsTraffic() || j.wild || !moves {
@@ -321,7 +322,7 @@ func (j *judge) shared(c *client, call fault.Call, was cluster.Route) {
 	sum := 0
 	for name, weight := range call.Route.Weights {
 		sum += weight
-		if n := was.Serving[name]; weight > was.Weights[name] && len(was.Serving) > 0 && n*100 < weight*j.floor {
+		if n := was.Serving[name]; weight > was.Weights[name] && len(was.Serving) > 0 && n*100 <= (weight-1)*j.floor {
 			j.breach(Share, fmt.Sprintf("%s sends %v: %d endpoints of %s would get %d %% of the traffic", c.id, call, n, name, weight))
 		}
 	}
@@ -334,7 +335,7 @@ func (j *judge) shared(c *client, call fault.Call, was cluster.Route) {
 func (j *judge) sharing(c *client, call fault.Call, found cluster.Revision) {
 	for _, route := range c.state.Traffic() {
 		weight := route.Weights[found.Name]
-		if n := call.Revision.Replicas; j.trial.proof.World.Can.Weigh && !j.wild && n < found.Replicas && n*100 < weight*j.floor {
+		if n := call.Revision.Replicas; j.trial.proof.World.Can.Weigh && !j.wild && n < found.Replicas && weight > 0 && n*100 <= (weight-1)*j.floor {
 			j.breach(Share, fmt.Sprintf("%s sends %v, which gets %d %% of the traffic", c.id, call, weight))
 		}
 	}

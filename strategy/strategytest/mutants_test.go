@@ -78,7 +78,7 @@ func twins() []twin {
 }
 
 func mutants() []mutant {
-	return slices.Concat(wrongStrategies(), wrongEngines(), wrongGuards(), wrongCleaners())
+	return slices.Concat(wrongStrategies(), wrongWeights(), wrongEngines(), wrongGuards(), wrongCleaners())
 }
 
 // A death is how a mutant has died.
