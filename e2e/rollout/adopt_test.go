@@ -377,8 +377,9 @@ func TestAdoptWhileItIsRolledOut(t *testing.T) {
 			t.Run(step, func(t *testing.T) {
 				w, c := newPlain(t, kind)
 				both := w.watchSides()
-				err := adoptEdited(t.Context(), c, "2", warm, after(t, step, func() { w.rollOut("example/web:hotfix", "slow") }), slowly)
+				err := adoptEdited(t.Context(), c, "2", warm, after(t, step, func() { w.rollOut("example/web:hotfix", "never") }), slowly)
 				w.eventually("the rollout is over", func() bool {
+					w.kubectl("annotate", "pods", "--all", "--overwrite", controlplane.ReadyAnnotation+"=now") // no pod of it was before the run had ended
 					return slices.Equal(w.kubectl("get", "pods", "--no-headers", "-l", kube.RevisionLabel+"!=web-v001", "-o", "custom-columns=:.spec.containers[0].image"),
 						[]string{"example/web:hotfix", "example/web:hotfix", "example/web:hotfix"})
 				})
