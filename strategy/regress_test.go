@@ -5,7 +5,6 @@ package strategy_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -321,116 +320,6 @@ func TestBugRerunOfAFinishedRolloutTouchedWhatWasNotDueYet(t *testing.T) {
 	before := len(w.Writes())
 	require.NoError(t, bounded(t, runner(w, "c"), build("b3"), settings))
 	require.Empty(t, w.Writes()[before:])
-}
-
-// From every small State each strategy comes to an end, and says nothing that is
-// not so.
-func TestFromEveryState(t *testing.T) {
-	type way struct {
-		name string
-		can  cluster.Can
-		how  strategy.Strategy
-	}
-	ways := []way{
-		{"red-black", cluster.Can{Enable: true}, strategy.RedBlack{Ready: time.Minute, Drain: -1}},
-		{"blue-green", cluster.Can{Select: true}, strategy.BlueGreen{Ready: time.Minute, Drain: -1}},
-		{"overlap", cluster.Can{Select: true}, strategy.BlueGreen{Ready: time.Minute, Drain: -1, Overlap: strategy.Always}},
-	}
-	runs, successes := 0, 0
-	for _, way := range ways {
-		for _, state := range smallStates(way.can) {
-			for _, act := range []string{"same", "next", "bad", "undo"} {
-				w := fake.From("web", state, fake.World{Ready: func(template []byte) (time.Duration, bool) {
-					return time.Second, string(template) != "bad"
-				}})
-				target, how := build("b2"), way.how
-				switch act {
-				case "next":
-					target = build("b3")
-				case "bad":
-					target = cluster.Target{Release: "b3", Template: []byte("bad"), Replicas: 3}
-				case "undo":
-					how = strategy.Undo(how, "by ops")
-				}
-				what := fmt.Sprintf("%s, %s, from\n%s", way.name, act, shows(state))
-				least := w.State("web").Serving()
-				turns := 0
-				r := strategy.Runner{Cluster: w, Clock: w, ID: "run", Skew: -1, Poll: 5 * time.Second, Trace: func(strategy.Event) { turns++ }}
-				stopped, cancel := context.WithCancel(ctx)
-				r.Trace = func(strategy.Event) {
-					if turns++; turns > 1500 {
-						cancel()
-					}
-				}
-				_, err := r.Run(stopped, "web", target, how)
-				require.NoError(t, stopped.Err(), "it runs without end: %s", what)
-				cancel()
-				require.NoError(t, w.Sleep(ctx, time.Minute))
-				end := w.State("web")
-				require.GreaterOrEqual(t, end.Serving(), min(least, 3), "%s\nend\n%s%v", what, shows(end), err)
-				if err == nil {
-					successes++
-					serving := 0
-					for _, rev := range end.Revisions {
-						if end.HasTraffic(rev.Name) {
-							serving++
-							mine, _ := end.Find(target.Release)
-							require.Equal(t, act != "undo", rev.Name == mine.Name, "%s\nend\n%s", what, shows(end))
-						}
-					}
-					require.Equal(t, 1, serving, "%s\nend\n%s", what, shows(end))
-				}
-				runs++
-			}
-		}
-	}
-	require.Greater(t, successes, runs/4)
-	t.Logf("%d runs, %d of them successes", runs, successes)
-}
-
-// smallStates are an older revision, found or ours, and a newer one of ours, in
-// all ways.
-func smallStates(can cluster.Can) []cluster.State {
-	var all []cluster.State
-	for _, release := range []string{"", "b1"} {
-		for _, one := range variants("web-v001", 1) {
-			for _, two := range variants("web-v002", 2) {
-				one.Release, two.Release = release, "b2"
-				s := cluster.State{At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Can: can, Revisions: []cluster.Revision{one, two}}
-				route := cluster.Route{Name: "service/web", Serving: map[string]int{}, Version: "1"}
-				if can.Select {
-					route.Weights = map[string]int{}
-				}
-				for _, r := range s.Revisions {
-					if r.Enabled {
-						route.Serving[r.Name] = r.Ready
-						if can.Select {
-							route.Weights[r.Name] = 100
-						}
-					}
-				}
-				s.Routes = []cluster.Route{route}
-				all = append(all, s)
-			}
-		}
-	}
-	return all
-}
-
-func variants(name string, seq int64) []cluster.Revision {
-	var all []cluster.Revision
-	for _, on := range []bool{false, true} {
-		for _, result := range []cluster.Result{cluster.Undecided, cluster.Good, cluster.Failed} {
-			for _, size := range [][2]int{{3, 3}, {3, 1}, {3, 0}, {0, 0}} {
-				all = append(all, cluster.Revision{
-					Name: name, Seq: seq, Template: []byte(name), Replicas: size[0], Pods: size[0], Ready: size[1], Enabled: on,
-					Outcome: cluster.Outcome{Result: result}, UID: "uid-" + name, Version: "1",
-					Created: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC), Raised: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC),
-				})
-			}
-		}
-	}
-	return all
 }
 
 // pausing is a Clock of a process that is stopped for an hour in one of its

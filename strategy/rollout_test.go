@@ -4,12 +4,14 @@
 package strategy_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/fake"
 	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
@@ -237,4 +239,18 @@ func TestLeftovers(t *testing.T) {
 		{"nor the way back", to("b-v003", byLabels(endpoints{"web-v002": 3}, rev(1, isGood), rev(2, on, isGood), bad)), ends},
 		{"one that serves, alone", to("b-v003", byLabels(endpoints{"web-v002": 3}, rev(1, isGood), rev(2, on), bad)), ends},
 	})
+}
+
+// An undisturbed run writes what its doc says and no more.
+func TestWritesOfAnUndisturbedRun(t *testing.T) {
+	for _, n := range []int{1, 3, 10} {
+		w := fake.New(fake.World{})
+		w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: n, Enabled: true, Template: []byte("old")})
+		before := len(w.Writes())
+		_, err := strategy.Runner{Cluster: w, Clock: w, ID: "run", Stay: true}.Run(context.Background(), "web",
+			cluster.Target{Release: "build-2", Template: []byte("t")}, strategy.RedBlack{Keep: strategy.Retention{Shrink: time.Minute}})
+		require.NoError(t, err)
+		const create, good, shrink = 1, 1, 1
+		require.Len(t, w.Writes()[before:], create+(1+n)+(1+n)+good+shrink, "%v", w.Writes()[before:])
+	}
 }

@@ -19,12 +19,11 @@ type check struct {
 
 // checks are run in this order, those of the changed file's own package first
 // among the quick ones, and only those whose package is built from it. First
-// come those that kill many in little time. Of the strategies' own tests those
-// that play schedules are left out: the suite plays more, in as much time.
+// come those that kill many in little time.
 var checks = []check{
 	{"guard", "internal/guard", all, 3 * time.Second, false},
 	{"cluster", "cluster", all, 3 * time.Second, false},
-	{"strategy", "strategy", []string{"-test.skip=^(TestFromEveryState|TestAbandonedAtEveryCall|TestLastWriteOfADeadRunArrivesInTheNextOne|TestEveryFaultAtEveryCall)$"}, 3 * time.Second, false},
+	{"strategy", "strategy", all, 3 * time.Second, false},
 	{"cleanup", "cleanup", all, 5 * time.Second, false},
 	{"random", suite, []string{"-test.run=^TestRandomSchedules$", "-rapid.shrinktime=1ms"}, 30 * time.Second, true},
 	{"states red-black", suite, []string{"-test.run=^TestFaults$/^RedBlack$/^states$"}, 30 * time.Second, true},
