@@ -24,7 +24,26 @@ func (p *proof) everywhere(stats Stats) (Stats, error) {
 	return stats, errors.Join(broken...)
 }
 
+// undisturbed plays every scenario without a fault: what breaks there is told
+// without any.
+func (p *proof) undisturbed() error {
+	for _, s := range p.list {
+		if _, breach := p.try(Schedule{Scenario: s.name}, nil); breach != nil {
+			return p.explain(breach)
+		}
+	}
+	return nil
+}
+
 func (p *proof) test(t *testing.T, stats Stats) Stats {
+	if !t.Run("undisturbed", func(t *testing.T) {
+		if err := p.undisturbed(); err != nil {
+			t.Error(err)
+		}
+	}) {
+		stats.Breaches++
+		return stats
+	}
 	results := make([]Stats, len(p.list))
 	t.Run("every", func(t *testing.T) {
 		for i, s := range p.list {

@@ -25,6 +25,7 @@ var checks = []check{
 	{"cluster", "cluster", all, 3 * time.Second, false},
 	{"strategy", "strategy", all, 3 * time.Second, false},
 	{"cleanup", "cleanup", all, 5 * time.Second, false},
+	{"undisturbed", suite, []string{"-test.run=^TestFaults$/./^undisturbed$"}, 10 * time.Second, false},
 	{"random", suite, []string{"-test.run=^TestRandomSchedules$", "-rapid.shrinktime=1ms"}, 30 * time.Second, true},
 	{"states red-black", suite, []string{"-test.run=^TestFaults$/^RedBlack$/^states$"}, 30 * time.Second, true},
 	{"states overlap", suite, []string{"-test.run=^TestFaults$/^BlueGreen-overlap$/^states$"}, 30 * time.Second, true},
