@@ -29,8 +29,10 @@ const (
 	// What served before serves again. Mend it and deploy a new release.
 	Failed
 
-	// Stranded: the release was given up, but there is nothing to go back to:
-	// what serves now, if anything, is the failed one. A person is needed.
+	// Stranded: the release has failed, and nothing is given back: there is
+	// nothing to go back to, or its traffic does not go, or it is a member of a
+	// Group of which every one is switched. What serves now, if anything, is the
+	// failed one. A person is needed.
 	Stranded
 
 	// Refused: the cluster refused a call (forbidden, invalid, over quota, out
@@ -65,7 +67,7 @@ func (k Kind) advice(wrote bool) string {
 	case Failed:
 		return "mend the app and deploy it as a new release (the same one stays given up)"
 	case Stranded:
-		return "deploy a release that works, or mend what serves now: there is no older good revision"
+		return "deploy a release that works, or mend what serves now: nothing is given back by itself"
 	case Refused:
 		return "mend what was refused, then run the same release again"
 	}

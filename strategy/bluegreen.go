@@ -66,7 +66,7 @@ const (
 
 // Next implements Strategy.
 func (bg BlueGreen) Next(in Input) Step {
-	ru := Rules{Ready: bg.Ready, Before: bg.Before, After: bg.After, Judge: bg.Judge, Bake: max(bg.Bake, bg.settle(in)), Drain: bg.Drain, Keep: bg.Keep}
+	ru := Rules{Ready: bg.Ready, Before: bg.Before, After: bg.After, Judge: bg.Judge, Bake: bg.bake(in), Drain: bg.Drain, Keep: bg.Keep}
 	ru.move = bySelector{overlap: bg.Overlap, drain: ru.withDefaults(in).Drain}
 	why := ru.unfit()
 	switch {
@@ -82,6 +82,15 @@ func (bg BlueGreen) Next(in Input) Step {
 		return Abort{Unfit, "BlueGreen: " + why}
 	}
 	return ru.Next(in, ru.BringUp, ru.Serve, Supersede, ru.Alone, ru.Watch)
+}
+
+// bake is how long it is alone in traffic before it is good. A negative Bake stays
+// one, and is refused.
+func (bg BlueGreen) bake(in Input) time.Duration {
+	if bg.Bake < 0 {
+		return bg.Bake
+	}
+	return max(bg.Bake, bg.settle(in))
 }
 
 // settle is how long nobody must have put a route back.

@@ -30,6 +30,8 @@ func TestWhatBlueGreenRefuses(t *testing.T) {
 		{strategy.BlueGreen{Overlap: strategy.Never + 1}, selects, "abort (unfit): BlueGreen: Settle must not be negative, and Overlap one of its constants"},
 		{strategy.BlueGreen{}, worker, "abort (unfit): BlueGreen: it moves traffic, and no route brings any to this app"},
 		{strategy.BlueGreen{}, labels, "abort (unfit): BlueGreen: it switches a Service's selector, and this cluster cannot"},
+		{strategy.BlueGreen{Bake: -1}, selects, "abort (unfit): BlueGreen: Ready, Judge and Bake must not be negative"},
+		{strategy.BlueGreen{Bake: -1, Settle: time.Minute}, selects, "abort (unfit): BlueGreen: Ready, Judge and Bake must not be negative"},
 		{strategy.BlueGreen{Ready: -1}, worker, "abort (unfit): BlueGreen: Ready, Judge and Bake must not be negative"},
 	} {
 		says(t, c.settings, []row{{"settings before the cluster", to("b-v002", c.state), c.want}})

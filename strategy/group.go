@@ -1,5 +1,5 @@
 // Groups: several apps that are one release. All get ready in the dark, then they
-// are switched one after the other, and all are good or none is.
+// are switched in a declared order, and all are good or none is.
 
 package strategy
 
@@ -22,17 +22,19 @@ import (
 //
 //  1. every member makes its new revision ready in the dark, and judges it
 //  2. when all are ready, ask Before about the whole set
-//  3. switch the members in their order; each must serve alone, with its own gates
-//     not saying no, before the next one begins
+//  3. switch the members in their order, those Beside each other together; each
+//     must serve alone, with its own gates not saying no, before what comes after
+//     it begins
 //  4. let all of them bake; when the last one has passed, record all as good
 //
 // A failure before the last member serves alone gives the whole group up: those
 // that were switched give their traffic back, the last one first, and each waits
-// until those behind it are back. What served before serves. A run that stops
-// undecided (refused, unsafe, unfit, its calls kept failing) counts as a failure
-// once a member has begun to switch; before that, the others stop where they are,
-// and the same Group may be run again. A member whose release was good before, as
-// one that has not changed is, stays as it is.
+// until those behind it are back; those Beside each other do not wait for each
+// other. What served before serves. A run that stops undecided (refused, unsafe,
+// unfit, its calls kept failing) counts as a failure once a member has begun to
+// switch; before that, the others stop where they are, and the same Group may be
+// run again. A member whose release was good before, as one that has not changed
+// is, stays as it is.
 //
 // A member that is ready waits for the others, and its own deadlines and gates go
 // on: give Ready and Judge of the strategies the time that the slowest one needs.
@@ -51,7 +53,10 @@ import (
 //
 // Nothing but the clusters is remembered: after a crash, at any point, the same
 // Group run again goes on. Its members in the same order, with the same releases,
-// are the same Group.
+// are the same Group, whoever is Beside whom.
+//
+// A switch takes some looks. Members one after the other add theirs up; a group
+// whose members are all Beside each other takes about as long as its slowest one.
 type Group struct {
 	Members []Member       // in the order in which they are switched
 	Before  health.SetGate // asked when all are ready and none has been switched; nil passes
@@ -64,6 +69,11 @@ type Member struct {
 	Cluster  cluster.Cluster // nil: the Runner's. Several members may share one
 	Target   cluster.Target
 	Strategy Strategy
+
+	// Beside says that it depends on nothing of the member before it, nor that one
+	// on it: they are switched together, and give back together. Any number in a
+	// row may be. The first member is beside none.
+	Beside bool
 }
 
 // Run brings the group's release into traffic, all of it or none. It returns nil
@@ -103,7 +113,9 @@ func (g Group) run(ctx context.Context, r Runner, undo bool, made func(Strategy)
 		m := g.Members[i]
 		err := errNoEnd
 		defer func() { t.ends(i, err) }()
-		_, err = m.runner(r, i).Run(ctx, m.App, m.Target, t.joins(i, m.Strategy, made))
+		own := m.runner(r, i)
+		own.bell = &t.seats[i].bell
+		_, err = own.Run(ctx, m.App, m.Target, t.joins(i, m.Strategy, made))
 	})
 	return t.outcome()
 }
@@ -126,6 +138,9 @@ func (g Group) unfit(r Runner) string {
 	}
 	if g.Judge < 0 {
 		return "Judge of the group must not be negative"
+	}
+	if first := g.Members[0]; first.Beside {
+		return fmt.Sprintf("%q is the first member, and there is none that it could be beside", first.App)
 	}
 	for i, m := range g.Members {
 		for _, n := range g.Members[:i] {

@@ -3,6 +3,7 @@
 package strategy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,32 +91,45 @@ func (t *table) outcome() error {
 	if len(e.order) == 0 {
 		return nil
 	}
-	first := t.joint.names[e.order[0]]
-	e.What, e.ToDo = t.joint.sum(first)
+	e.What, e.ToDo = t.joint.sum(e.order[0])
 	e.What = fmt.Sprintf("the %s of %s: %s", t.joint.mark, strings.Join(t.joint.names, ", "), e.What)
 	return e
 }
 
 // sum says what came of a group that has ended with errors, of which this member
 // had the first, and what to do.
-func (g joint) sum(first string) (what, todo string) {
-	again := fmt.Sprintf("mend what is named of %s, then run the same group again, it goes on from there", first)
+func (g joint) sum(first int) (what, todo string) {
+	who := g.names[first]
+	mended := fmt.Sprintf("mend what is named of %s, then ", who)
+	if err := g.members[first].err; errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		mended = "" // whoever runs it has stopped it
+	}
+	again := mended + "run the same group again, it goes on from there"
 	switch {
 	case g.undo && g.undone():
-		return "it is not wholly taken back, because of " + first, fmt.Sprintf("mend what is named of %s, then undo it again", first)
+		return "it is not wholly taken back, because of " + who, mended + "undo it again"
 	case g.undo:
-		return "nothing was taken back, because of " + first, fmt.Sprintf("mend what is named of %s, then undo it again", first)
+		return "nothing was taken back, because of " + who, mended + "undo it again"
 	case g.any(standing.failed) && g.any(standing.holds):
-		return "it was given up, because of " + first + ", and not all of it is back", again
+		return "it was given up, because of " + who + ", and not all of it is back", again
 	case g.any(standing.failed) && g.any(standing.stranded):
-		return "it was given up, because of " + first + ", and not every member has something to go back to",
-			fmt.Sprintf("mend %s and deploy the group as a new release", first)
+		return "it was given up, because of " + who + ", and not every member has something to go back to",
+			fmt.Sprintf("mend %s and deploy the group as a new release", who)
 	case g.any(standing.failed):
-		return "it was given up, because of " + first + ", and what served before serves",
-			fmt.Sprintf("mend %s and deploy the group as a new release (the same one stays given up)", first)
+		return "it was given up, because of " + who + ", and what served before serves",
+			fmt.Sprintf("mend %s and deploy the group as a new release (the same one stays given up)", who)
 	case g.forward():
-		return "every member was switched, and is not good because of " + first + ": nothing was given back",
-			fmt.Sprintf("mend %s and deploy a new release of the group; or, if it was not the release that failed, run the same group again", first)
+		return "every member was switched, nothing was given back, and not all are recorded as good, because of " + who, g.afterAll(first, again)
 	}
-	return "it has stopped because of " + first, again
+	return "it has stopped because of " + who, again
+}
+
+// afterAll says what to do when the first error came after the last switch: whether
+// to go back is for a person, who knows what the versions can read.
+func (g joint) afterAll(first int, again string) string {
+	const back = "undo the group, if the versions before can read what these have written"
+	if g.members[first].stranded() {
+		return fmt.Sprintf("if %s serves well and only its gate was wrong, run the same group again, which asks it anew; else deploy a new release of the group, or %s", g.names[first], back)
+	}
+	return again + "; or " + back
 }

@@ -16,6 +16,7 @@ import (
 // A joint is all that is decided by.
 type joint struct {
 	members []standing // in the order in which they are switched
+	beside  []bool     // who is switched beside the member before it; none: nobody
 	names   []string
 	mark    string // of the group
 	undo    bool   // it is taken back as a whole
@@ -119,13 +120,18 @@ func (g joint) lost() (who, why string, lost bool) {
 	return "", "", false
 }
 
+// stopped names a member whose run has stopped, rather one that did so by itself.
 func (g joint) stopped() (who, why string, stopped bool) {
+	first := -1
 	for k, m := range g.members {
-		if m.stopped() {
-			return g.names[k], m.end(), true
+		if m.stopped() && (first < 0 || forGroup(g.members[first].err) && !forGroup(m.err)) {
+			first = k
 		}
 	}
-	return "", "", false
+	if first < 0 {
+		return "", "", false
+	}
+	return g.names[first], strings.TrimPrefix(g.members[first].end(), withGroup), true
 }
 
 func (g joint) any(is func(standing) bool) bool {
@@ -157,6 +163,17 @@ func (g joint) onward(i int, in Input, step Step) Step {
 	return g.turn(i, in, step)
 }
 
+// row returns the members that one is switched together with: from first up to
+// end, which is not among them.
+func (g joint) row(i int) (first, end int) {
+	joins := func(k int) bool { return k < len(g.beside) && g.beside[k] }
+	for first = i; joins(first); first-- {
+	}
+	for end = i + 1; joins(end); end++ {
+	}
+	return first, end
+}
+
 // turn lets a member switch when all are prepared and those before it are
 // switched.
 func (g joint) turn(i int, in Input, step Step) Step {
@@ -165,7 +182,8 @@ func (g joint) turn(i int, in Input, step Step) Step {
 			return Wait{Why: "ready to switch; " + g.names[k] + " is not yet"}
 		}
 	}
-	for k, m := range g.members[:i] {
+	first, _ := g.row(i)
+	for k, m := range g.members[:first] {
 		if !m.proved() {
 			return Wait{Why: "ready to switch; " + g.names[k] + " comes first"}
 		}
@@ -173,6 +191,11 @@ func (g joint) turn(i int, in Input, step Step) Step {
 	begun := begun(in) || g.any(func(m standing) bool { return m.begun() && !m.good() })
 	if g.gate == nil || begun {
 		return step
+	}
+	for k, m := range g.members[first:i] {
+		if !m.done() && !m.good() {
+			return Wait{Why: "ready to switch; " + g.names[first+k] + " asks the gate of the whole group"}
+		}
 	}
 	return g.ask(in, step)
 }
@@ -300,12 +323,13 @@ func (g joint) giveUp(in Input, step Step, why string) Step {
 }
 
 // giveBack lets a member that was given up give back what it took, when all that
-// were switched after it have.
+// were switched after it, and not beside it, have.
 func (g joint) giveBack(i int, in Input, step Step) Step {
 	if !begun(in) || !moves(in, step) {
 		return step
 	}
-	for k := len(g.members) - 1; k > i; k-- {
+	_, end := g.row(i)
+	for k := len(g.members) - 1; k >= end; k-- {
 		m := g.members[k]
 		switch {
 		case !m.holds(), m.good() && !g.undo && !g.undone():

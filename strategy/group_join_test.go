@@ -93,16 +93,28 @@ func at(n stage) standing {
 	return standing{in: Input{App: "web", Target: cluster.Target{Release: "r2"}, State: s}, step: step}
 }
 
-// every calls f with each group of three members at any standings.
+// every calls f with each group of three members at any standings, whoever is
+// beside whom.
 func every(f func(standings [3]stage, g joint)) {
-	for n := range standings * standings * standings {
-		of := [3]stage{stage(n % standings), stage(n / standings % standings), stage(n / standings / standings)}
-		g := joint{mark: "group x", names: []string{"a", "b", "c"}}
+	for n := range standings * standings * standings * 4 {
+		of := [3]stage{stage(n % standings), stage(n / standings % standings), stage(n / standings / standings % standings)}
+		shape := n / standings / standings / standings
+		g := joint{mark: "group x", names: []string{"a", "b", "c"}, beside: []bool{false, shape&1 != 0, shape&2 != 0}}
 		for _, s := range of {
 			g.members = append(g.members, at(s))
 		}
 		f(of, g)
 	}
+}
+
+// precedes reports whether one member is to be switched before another one.
+func (g joint) precedes(k, i int) bool {
+	for ; k < i; k++ {
+		if !g.beside[k+1] {
+			return true
+		}
+	}
+	return false
 }
 
 // may is what a member may do, by a group and its own place in it.
@@ -123,9 +135,9 @@ func TestNobodySwitchesBeforeAllArePreparedAndThoseBeforeItServe(t *testing.T) {
 			begins++
 			for k, other := range of {
 				switch {
-				case k < i:
+				case g.precedes(k, i):
 					require.Contains(t, []stage{switched, hasPassed}, other, "%v: member %d begins", of, i)
-				case k > i:
+				case k != i:
 					require.NotContains(t, []stage{unknown, absent, booting, asking, refusing, failedLit, failedOut}, other, "%v: member %d begins", of, i)
 				}
 			}
@@ -187,8 +199,10 @@ func TestTheLastThatWasSwitchedGivesBackFirst(t *testing.T) {
 				continue
 			}
 			backs++
-			for _, later := range of[i+1:] {
-				require.Contains(t, []stage{absent, failedOut, good}, later, "%v: member %d gives back", of, i)
+			for k, later := range of {
+				if g.precedes(i, k) {
+					require.Contains(t, []stage{absent, failedOut, good}, later, "%v: member %d gives back", of, i)
+				}
 			}
 		}
 	})
@@ -276,6 +290,35 @@ func TestTheGateOfTheWholeSet(t *testing.T) {
 	g.members[0] = at(turning)
 	require.NotEqual(t, groupGate, fmt.Sprint(g.may(0)), "it was asked before the first switch, and is not asked again")
 	require.Equal(t, g.members[0].step, g.may(0))
+}
+
+// Of those that are beside each other the first asks, the gate is asked once, and
+// its yes is everybody's.
+func TestTheGateOfTheWholeSetIsAskedByOneOfThoseBesideEachOther(t *testing.T) {
+	g := joint{mark: "group x", names: []string{"a", "b"}, beside: []bool{false, true}, members: []standing{at(prepared), at(prepared)},
+		gate: health.SetGateFunc(nil)}
+	require.IsType(t, Check{}, g.may(0))
+	require.IsType(t, Wait{}, g.may(1))
+	g.members[0].sent = g.members[0].step
+	require.Equal(t, g.members[1].step, g.may(1), "the first one was let through")
+	g.members[0] = at(prepared)
+	g.members[0].over, g.members[0].err = true, ErrGaveUp
+	require.Equal(t, Unsafe, g.may(1).(Abort).Kind, "nobody is left who asks")
+	g.members[0] = at(good)
+	g.members[0].in.State.Revisions[1].Outcome.Why = "of a release before this one"
+	require.IsType(t, Check{}, g.may(1), "the first that has anything to do asks")
+}
+
+// Two that are beside each other do not wait for each other, to begin or to give
+// back.
+func TestThoseBesideEachOtherDoNotWait(t *testing.T) {
+	g := joint{mark: "group x", names: []string{"a", "b"}, beside: []bool{false, true}}
+	for _, n := range []stage{prepared, failedLit} {
+		g.members = []standing{at(n), at(n)}
+		for i := range g.members {
+			require.Equal(t, g.members[i].step, g.may(i))
+		}
+	}
 }
 
 func TestNobodyIsGoodWhileAGateOfAnotherMaySayNo(t *testing.T) {

@@ -151,6 +151,12 @@ func (s standing) holds() bool {
 	return !s.failed() || s.begun()
 }
 
+// told is all of it that another member may be held back by.
+func (s standing) told() [10]bool {
+	_, dead := s.dead()
+	return [...]bool{s.known(), s.prepared(), s.proved(), s.begun(), s.switched(), s.passes(), s.good(), s.holds(), dead, s.asking}
+}
+
 // raised is how long ago the new revision got its last replicas, by its own
 // cluster's clock.
 func (s standing) raised() time.Duration {

@@ -18,18 +18,27 @@ type table struct {
 
 	mu      sync.Mutex
 	joint   joint
-	looked  []time.Time // when each member was
-	failing []int       // members in the order in which they have failed or stopped by themselves
+	seats   []seat
+	failing []int // members in the order in which they have failed or stopped by themselves
 	release []string
+}
+
+// A seat is what the table keeps of a member beside where it stands.
+type seat struct {
+	looked time.Time // when it was
+	in     Input     // what it was told last
+	held   bool      // it would have done something, and was told to wait
+	bell   bell      // wakes it when it need not any more
 }
 
 func newTable(g Group, r Runner, undo bool) *table {
 	n := len(g.Members)
 	first := g.Members[0].runner(r, 0).withDefaults()
-	t := &table{clock: first.Clock, fresh: 2*maxAge + 3*first.Poll, looked: make([]time.Time, n)}
+	t := &table{clock: first.Clock, fresh: 2*maxAge + 3*first.Poll, seats: make([]seat, n)}
 	t.joint = joint{members: make([]standing, n), mark: g.mark(), undo: undo, gate: g.Before, judge: g.judge()}
 	for i, m := range g.Members {
 		t.joint.names = append(t.joint.names, g.name(i))
+		t.joint.beside = append(t.joint.beside, m.Beside)
 		t.release = append(t.release, m.Target.Named().Release)
 	}
 	return t
@@ -87,20 +96,36 @@ func (t *table) join(i int, in, own Input, step Step) Step {
 	defer t.mu.Unlock()
 	now := t.clock.Now()
 	m := &t.joint.members[i]
+	was := m.told()
 	if _, check := step.(Check); !check || m.step == nil {
-		m.in, m.step, m.sent, t.looked[i] = own, step, nil, now
+		m.in, m.step, m.sent, t.seats[i].looked = own, step, nil, now
 		if m.givesUp() {
 			t.fails(i)
 		}
 	}
 	for k := range t.joint.members {
-		t.joint.members[k].stale = now.Sub(t.looked[k]) > t.fresh
+		t.joint.members[k].stale = now.Sub(t.seats[k].looked) > t.fresh
 	}
 	may := t.joint.join(i, in, step)
 	if _, m.asking = may.(Check); !m.asking && !idle(may) {
 		m.sent = may
 	}
+	t.seats[i].in, t.seats[i].held = in, idle(may) && !idle(step)
+	t.seats[i].bell.hush()
+	if m.told() != was {
+		t.wake(i)
+	}
 	return may
+}
+
+// wake rings for every other member that was held back and would not be now.
+func (t *table) wake(i int) {
+	for k := range t.seats {
+		m, s := t.joint.members[k], &t.seats[k]
+		if k != i && s.held && !m.over && !idle(t.joint.join(k, s.in, m.step)) {
+			s.bell.ring()
+		}
+	}
 }
 
 // idle reports whether a step does nothing.
@@ -130,4 +155,5 @@ func (t *table) ends(i int, err error) {
 	if err != nil && !forGroup(err) {
 		t.fails(i)
 	}
+	t.wake(i)
 }

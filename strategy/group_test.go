@@ -126,7 +126,12 @@ func TestAfterTheLastSwitchNothingIsGivenBackAndARerunMayPass(t *testing.T) {
 	g.Members[1].Strategy = strategy.RedBlack{Bake: time.Minute}
 	err := g.Run(ctx, strategy.Runner{Clock: turns})
 	require.ErrorContains(t, err, "nothing was given back")
-	require.ErrorContains(t, err, "deploy a new release of the group")
+	require.ErrorContains(t, err, "run the same group again, which asks it anew; else deploy a new release of the group, or undo the group")
+	require.NotContains(t, err.Error(), "no older", "there is something older, and an undo goes back to it")
+	abort := (*strategy.AbortError)(nil)
+	require.ErrorAs(t, err, &abort)
+	require.Equal(t, strategy.Stranded, abort.Kind)
+	require.NotContains(t, abort.Error(), "no older")
 	for _, w := range worlds {
 		s := w.State("web")
 		mine, _ := s.Find("build-2")
@@ -136,6 +141,30 @@ func TestAfterTheLastSwitchNothingIsGivenBackAndARerunMayPass(t *testing.T) {
 	sick = false
 	require.NoError(t, g.Run(ctx, strategy.Runner{Clock: turns}))
 	require.True(t, released(worlds[0]) && released(worlds[1]))
+}
+
+// Where it has stopped after the last switch, and no gate has failed, a rerun goes on.
+func TestAGroupThatHasStoppedAfterTheLastSwitchSaysToRunItAgain(t *testing.T) {
+	worlds, turns := apps(-1, -1)
+	g := group(worlds, strategy.RedBlack{Bake: time.Minute})
+	stop, cancel := context.WithCancel(ctx)
+	bakes := 0
+	err := g.Run(stop, strategy.Runner{Clock: turns, Trace: func(e strategy.Event) {
+		s := worlds[1].State("web")
+		if s.HasTraffic("web-v002") && !s.HasTraffic("web-v001") && e.Step != nil && strings.Contains(e.Step.String(), "bakes") {
+			bakes++
+		}
+		if bakes == 4 { // by then both were seen to
+			cancel()
+		}
+	}})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "every member was switched")
+	require.ErrorContains(t, err, "To do: run the same group again, it goes on from there; or undo the group")
+	require.NoError(t, g.Undo(ctx, strategy.Runner{Clock: turns}, "errors"), "as it says")
+	for _, w := range worlds {
+		require.True(t, w.State("web").HasTraffic("web-v001"))
+	}
 }
 
 func TestAnUndoOfAGroupRefusesBeforeAnyWrite(t *testing.T) {
@@ -158,6 +187,7 @@ func TestAGroupThatIsNoneIsRefused(t *testing.T) {
 		{},
 		group([]*fake.Cluster{w, w}, strategy.RedBlack{}),
 		{Judge: -1, Members: group([]*fake.Cluster{w}, strategy.RedBlack{}).Members},
+		{Members: []strategy.Member{{App: "web", Cluster: w, Target: build("build-2"), Strategy: strategy.RedBlack{}, Beside: true}}},
 	} {
 		var abort *strategy.AbortError
 		require.ErrorAs(t, g.Run(ctx, strategy.Runner{}), &abort)
@@ -285,23 +315,48 @@ func TestAMemberWithoutADarkSideWaitsWithItsFirstStep(t *testing.T) {
 	require.Len(t, told, 1)
 }
 
-// What is side by side takes as long as its slowest part.
-func TestAHundredGetReadyAsFastAsTheSlowest(t *testing.T) {
+// What is side by side takes as long as its slowest part: all of it where members
+// are beside each other, getting ready where they come one after the other.
+func TestAHundredTakeAsLongAsTheSlowest(t *testing.T) {
 	var boots []time.Duration
 	for i := range 100 {
 		boots = append(boots, time.Duration(i+1)*time.Second)
 	}
-	worlds, turns := apps(boots...)
-	g := group(worlds, strategy.RedBlack{})
-	var first, last time.Duration
-	began := turns.Now()
-	require.NoError(t, g.Run(ctx, strategy.Runner{Clock: turns, Trace: func(e strategy.Event) {
-		if strings.Contains(fmt.Sprint(e.Step), "put web-v002 x1 on: it is ready") && first == 0 {
-			first = turns.Now().Sub(began)
+	took := func(beside bool, boots ...time.Duration) (first, all time.Duration) {
+		worlds, turns := apps(boots...)
+		g := group(worlds, strategy.RedBlack{})
+		for i := range g.Members[1:] {
+			g.Members[1+i].Beside = beside
 		}
-		last = turns.Now().Sub(began)
+		began := turns.Now()
+		require.NoError(t, g.Run(ctx, strategy.Runner{Clock: turns, Trace: func(e strategy.Event) {
+			if put, is := e.Step.(strategy.Put); is && put.Revision.Enabled && first == 0 {
+				first = turns.Now().Sub(began)
+			}
+		}}))
+		return first, turns.Now().Sub(began)
+	}
+	_, alone := took(false, boots[99])
+	_, beside := took(true, boots...)
+	first, after := took(false, boots...)
+	t.Logf("the slowest alone: %v; 100 beside each other: %v; one after the other: %v, of which %v until the first switch", alone, beside, after, first)
+	require.LessOrEqual(t, beside, alone*13/10)
+	require.LessOrEqual(t, first, alone*13/10)
+}
+
+// Whoever waits for another member is woken, and need not wait for its own next
+// look: when the last one has passed, all are recorded as good at that moment.
+func TestAMemberIsWokenWhenItNeedNotWaitAnyMore(t *testing.T) {
+	worlds, turns := apps(-1, -1, -1)
+	g := group(worlds, strategy.RedBlack{})
+	var good []time.Time
+	require.NoError(t, g.Run(ctx, strategy.Runner{Clock: turns, Poll: time.Minute, Trace: func(e strategy.Event) {
+		mine, _ := e.Input.Mine()
+		if put, is := e.Step.(strategy.Put); is && put.Revision.UID == mine.UID && put.Revision.Outcome.Result == cluster.Good {
+			good = append(good, turns.Now())
+		}
 	}}))
-	slowest := boots[99]
-	require.LessOrEqual(t, first, slowest*13/10, "the first switch")
-	t.Logf("the slowest boots %v, the first switch is after %v, the last of 100 is good after %v", slowest, first, last)
+	require.Len(t, good, 3)
+	require.Equal(t, good[0], good[1])
+	require.Equal(t, good[0], good[2])
 }

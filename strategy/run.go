@@ -45,6 +45,8 @@ type Runner struct {
 	// Trace, if set, is called in Run's own goroutine before each step, and
 	// again with the error if it failed.
 	Trace func(Event)
+
+	bell *bell // wakes a member of a group; nil: the run is none
 }
 
 // A Clock lets time pass.
@@ -345,11 +347,17 @@ func (r *run) take(ctx context.Context, in Input, step Step) (object string, err
 
 // rest lets time pass until the next look is due, or is worth it.
 func (r *run) rest(ctx context.Context, d time.Duration) error {
+	resting, over := r.bell.rest(ctx)
+	defer over()
+	sleep := r.Clock.Sleep
 	watcher, watches := r.Cluster.(cluster.Watcher)
-	if _, real := r.Clock.(machineClock); !watches || !real {
-		return r.Clock.Sleep(ctx, d)
+	if _, real := r.Clock.(machineClock); watches && real {
+		sleep = func(ctx context.Context, d time.Duration) error { return watcher.Await(ctx, r.app, d) }
 	}
-	return watcher.Await(ctx, r.app, d)
+	if err := sleep(resting, d); resting.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return nil // it was woken
 }
 
 // check asks a gate, which has as long as a look may be old. One that fails to

@@ -5,6 +5,7 @@ package strategy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,13 +86,13 @@ func (w Waves) Undo(ctx context.Context, r Runner, why string) error {
 	r.Trace = oneAtATime(r.Trace)
 	var all []*station
 	for _, wave := range slices.Backward(w.Waves) {
-		all = append(all, w.sail(ctx, r, wave, ifThere{Undo(w.Strategy, why)})...)
+		all = append(all, w.sail(ctx, r, wave, ifThere{undo{w.Strategy, why}})...)
 	}
 	return w.came("it is not taken back everywhere", "mend what is named, then undo it again", all)
 }
 
 // ifThere is an undo that is done where there is nothing to undo.
-type ifThere struct{ undo Strategy }
+type ifThere struct{ undo }
 
 // Next implements Strategy.
 func (s ifThere) Next(in Input) Step {
@@ -213,6 +214,8 @@ func (w Waves) between(ctx context.Context, r Runner, i int, before []*station) 
 			return nil
 		case err == nil && verdict == health.Fail:
 			return w.held(i, because("the gate after it has failed", why), before)
+		case slices.ContainsFunc(before, (*station).refused):
+			return w.held(i, "it cannot be looked at for the gate after it", before)
 		case clock.Now().Sub(from) >= judge:
 			return w.held(i, because(fmt.Sprintf("the gate after it has not passed within %v", judge), lastWord(verdict, why, err)), before)
 		}
@@ -236,13 +239,29 @@ func (w Waves) ask(ctx context.Context, about []*station) (health.Verdict, strin
 	var looks []health.Look
 	for _, at := range about {
 		state, err := at.place.Cluster.Observe(ctx, w.App)
-		if err != nil {
-			return health.Pending, "", fmt.Errorf("looking at %s in %s: %w", w.App, at.place.Name, err)
+		if at.err = w.unseen(at, err); at.err != nil {
+			return health.Pending, "", at.err
 		}
 		looks = append(looks, standing{in: Input{App: w.App, Target: w.Target.Named(), State: state}}.look())
 	}
 	return w.Between.Check(ctx, looks)
 }
+
+// unseen is what came of a place that could not be looked at for a gate, if that
+// is how it stays.
+func (w Waves) unseen(at *station, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cluster.ErrRefused):
+		why := fmt.Sprintf("looking at %s in %s: %v", w.App, at.place.Name, err)
+		return &AbortError{App: w.App, Release: w.Target.Named().Release, Kind: Refused, Why: why, Serving: serving(at.last.State), Err: err}
+	}
+	return fmt.Errorf("%w: looking at %s in %s: %w", ErrGaveUp, w.App, at.place.Name, err)
+}
+
+// refused reports whether a place will not be looked at however often it is asked.
+func (s *station) refused() bool { return errors.Is(s.err, cluster.ErrRefused) }
 
 // begun reports whether the release is found in a place of a wave. What cannot be
 // looked at does not count.
@@ -256,7 +275,7 @@ func (w Waves) begun(ctx context.Context, wave Wave) bool {
 	return false
 }
 
-// held is the error of waves that a gate has stopped.
+// held is the error of waves that have stopped between two.
 func (w Waves) held(i int, why string, before []*station) error {
 	var next []string
 	for _, wave := range w.Waves[i:] {
@@ -267,10 +286,13 @@ func (w Waves) held(i int, why string, before []*station) error {
 	e := &GroupError{
 		What: fmt.Sprintf("release %s of %s: wave %d of %d is good, and %s; not begun: %s",
 			w.Target.Named().Release, w.App, i, len(w.Waves), why, strings.Join(next, ", ")),
-		ToDo: "run the same waves again if the gate will pass, or undo them",
+		ToDo: "run the same waves again when what is named is mended or the gate will pass, or undo them",
 	}
-	for _, at := range before {
-		e.Members = append(e.Members, MemberResult{at.place.Name, w.Target.Named().Release, nil, serving(at.last.State)})
+	for k, at := range before {
+		e.Members = append(e.Members, MemberResult{at.place.Name, w.Target.Named().Release, at.err, serving(at.last.State)})
+		if at.err != nil {
+			e.order = append(e.order, k)
+		}
 	}
 	return e
 }

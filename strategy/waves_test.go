@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/fake"
 	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
@@ -126,6 +127,52 @@ func TestAnUndoOfWavesTakesAllBack(t *testing.T) {
 	before := written(worlds)
 	require.NoError(t, w.Undo(ctx, strategy.Runner{Clock: turns}, "errors"))
 	require.Equal(t, before, written(worlds))
+}
+
+// An undo keeps within the bounds of the strategy: a Recreate's has a gap.
+func TestAnUndoOfWavesKeepsWithinTheBoundsOfTheStrategy(t *testing.T) {
+	w, worlds, turns := waves(1, 1)
+	w.Strategy = strategy.Recreate{}
+	require.NoError(t, w.Run(ctx, strategy.Runner{Clock: turns}))
+	require.NoError(t, w.Undo(ctx, strategy.Runner{Clock: turns}, "errors"))
+	for _, world := range worlds {
+		require.True(t, world.State("web").HasTraffic("web-v001"))
+	}
+}
+
+// A place that may not be looked at any more stops the waves at once, and the error
+// says so: no gate has failed.
+func TestAPlaceThatCannotBeLookedAtForTheGateStopsTheWaves(t *testing.T) {
+	w, worlds, turns := waves(1, 1)
+	w.Between = whole(health.Pass, "")
+	place := &refusing{Cluster: worlds[0]}
+	w.Waves[0][0].Cluster = place
+	began := turns.Now()
+	err := w.Run(ctx, strategy.Runner{Clock: turns, Trace: func(e strategy.Event) {
+		_, place.refuses = e.Step.(strategy.Done)
+	}})
+	require.ErrorIs(t, err, cluster.ErrRefused)
+	var abort *strategy.AbortError
+	require.ErrorAs(t, err, &abort)
+	require.Equal(t, strategy.Refused, abort.Kind)
+	require.ErrorContains(t, err, "not begun: place-2")
+	require.Less(t, turns.Now().Sub(began), time.Minute)
+	place.refuses = false
+	require.NoError(t, w.Run(ctx, strategy.Runner{Clock: turns}))
+	require.Equal(t, 2, count(worlds))
+}
+
+// refusing is a cluster that refuses looks, if it does.
+type refusing struct {
+	*fake.Cluster
+	refuses bool
+}
+
+func (r *refusing) Observe(ctx context.Context, app string) (cluster.State, error) {
+	if r.refuses {
+		return cluster.State{}, fmt.Errorf("forbidden: %w", cluster.ErrRefused)
+	}
+	return r.Cluster.Observe(ctx, app)
 }
 
 func TestAWaveOfAHundredTakesAsLongAsItsSlowest(t *testing.T) {

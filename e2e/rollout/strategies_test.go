@@ -6,7 +6,6 @@ package rollout_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -672,89 +671,4 @@ func (p *premises) judgedInTheEnd() *world {
 		}
 	})
 	return p.world
-}
-
-// The apps of a pipeline: what people see, what reads a stream, and what works on
-// a queue.
-var (
-	webApp   = shop{app: "front", replicas: 2, ready: "200ms"}
-	consumer = shop{app: "consumer", replicas: 2, ready: "200ms", worker: true}
-	workers  = shop{app: "workers", replicas: 2, ready: "200ms", worker: true}
-)
-
-// A release of all three, and the ledgers of what each promises.
-type chain struct {
-	*world
-	ledgers []*ledger
-}
-
-func newChain(t *testing.T) *chain {
-	var objects []string
-	for _, s := range []shop{webApp, consumer, workers} {
-		objects = append(objects, s.objects())
-	}
-	w := serving(strings.Join(objects, "\n---"), 2, webApp.app)(t)
-	for _, s := range []shop{consumer, workers} {
-		w.eventually(s.app+" works", func() bool { _, serve := w.images(s); return serve["1"] == 2 })
-	}
-	rolls, apart := promise{floor: 2, ceiling: 3}, promise{ceiling: 2, apart: true}
-	return &chain{w, []*ledger{w.replicasOf(consumer, rolls.ceiling), w.versionsOf(consumer, rolls),
-		w.replicasOf(workers, apart.ceiling), w.versionsOf(workers, apart)}}
-}
-
-// group is one release of all three, the web app first.
-func group(t *testing.T, before health.SetGate, consumes, works health.Gate) strategy.Group {
-	member := func(s shop, with strategy.Strategy) strategy.Member {
-		target, err := s.target("2")
-		require.NoError(t, err)
-		return strategy.Member{App: s.app, Target: target, Strategy: with}
-	}
-	return strategy.Group{Before: before, Members: []strategy.Member{
-		member(webApp, strategy.RedBlack{Drain: -1}),
-		member(consumer, strategy.Rolling{Surge: "1", Unavailable: "0", After: consumes}),
-		member(workers, strategy.Recreate{Before: works}),
-	}}
-}
-
-func (c *chain) judged() {
-	c.t.Helper()
-	c.held(2)
-	c.kept(c.ledgers)
-}
-
-func TestGroupOfAPipeline(t *testing.T) {
-	t.Parallel()
-	c := newChain(t)
-	require.NoError(t, group(t, nil, nil, nil).Run(t.Context(), c.runner(c.open())))
-	c.servesAlone(webApp, "2", "1", 2)
-	c.servesAlone(consumer, "2", "1", 0)
-	c.servesAlone(workers, "2", "1", 0)
-	c.judged()
-}
-
-func TestGroupOfAPipelineGivenUp(t *testing.T) {
-	t.Parallel()
-	for name, gates := range map[string]struct {
-		before          health.SetGate
-		consumes, works health.Gate
-	}{
-		"before the first switch": {before: health.SetGateFunc(func(context.Context, []health.Look) (health.Verdict, string, error) {
-			return health.Fail, "too many errors", nil
-		})},
-		"at the second switch": {consumes: at(2, health.Fail)},
-		"at the last switch":   {works: at(2, health.Fail)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newChain(t)
-			err := group(t, gates.before, gates.consumes, gates.works).Run(t.Context(), c.runner(c.open()))
-			for _, s := range []shop{webApp, consumer, workers} {
-				c.servesAlone(s, "1", "2", 0)
-			}
-			c.judged()
-			together := (*strategy.GroupError)(nil)
-			require.True(t, errors.As(err, &together), "%v", err)
-			require.ErrorContains(t, err, "too many errors")
-		})
-	}
 }

@@ -22,6 +22,7 @@ type Side struct {
 	Name     string
 	Strategy strategy.Strategy
 	World    fake.World // as in Options
+	Beside   bool       // as in strategy.Member
 }
 
 // A GroupEngine runs a group.
@@ -38,69 +39,30 @@ type GroupOptions struct {
 // The laws of a group, beside those that every member is held to.
 const (
 	Together = "together" // nobody is switched before all are ready in the dark
-	InOrder  = "in order" // nobody is switched before those before it serve alone
-	Reverse  = "reverse"  // nobody gives back before those after it have
+	InOrder  = "in order" // nobody is switched before those before it, and not beside it, serve alone
+	Reverse  = "reverse"  // nobody gives back before those after it, and not beside it, have
 	OneFate  = "one fate" // all end on the new release, or all on the old one; none is good before all are switched
 	Forward  = "forward"  // nothing is given back once all serve alone
 )
 
 // CheckGroup proves a group of these members, in this order: it lets every fault
 // happen at every call of every member of an upgrade, the process be killed at
-// every call, and every member fail in each of its phases, with a kill at every
-// call of that, too. The error joins a [Breach] for each scenario in which a law
+// every call, and every member, and the gate of the whole group, fail in each of
+// its phases, with a kill at every call of that, too. The error joins a [Breach] for each scenario in which a law
 // was broken.
-func CheckGroup(sides []Side, o GroupOptions) (Stats, error) {
-	p := newGroupProof(sides, o)
-	var all Stats
-	var broken []error
-	for _, s := range p.scenarios() {
-		for member := range sides {
-			stats, err := p.every(s, member)
-			all.Add(stats)
-			broken = append(broken, err)
-		}
-	}
-	return all, errors.Join(broken...)
-}
+func CheckGroup(sides []Side, o GroupOptions) (Stats, error) { return newGroupProof(sides, o).check() }
 
 // TestGroup is CheckGroup as a test, with a subtest for each scenario and member.
 func TestGroup(t *testing.T, sides []Side, o GroupOptions) Stats {
 	t.Helper()
-	p := newGroupProof(sides, o)
-	list := p.scenarios()
-	results := make([]Stats, len(list)*len(sides))
-	t.Run("every", func(t *testing.T) {
-		for i := range results {
-			s, member := list[i/len(sides)], i%len(sides)
-			t.Run(s+"/"+sides[member].Name, func(t *testing.T) {
-				t.Parallel()
-				var err error
-				if results[i], err = p.every(s, member); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-	})
-	var all Stats
-	for _, r := range results {
-		all.Add(r)
-	}
-	return all
+	return newGroupProof(sides, o).test(t)
 }
 
 // ReplayGroup plays one schedule of a group again: a scenario, then the number of a
 // member, a colon and what goes wrong at its calls: "upgrade 2:F03.0@7 then undo".
 // It returns the tale of it and the Breach, if there is one.
 func ReplayGroup(sides []Side, o GroupOptions, token string) (tale string, err error) {
-	s, err := parseGroupSchedule(token)
-	if err != nil {
-		return "", err
-	}
-	_, tale, breach := newGroupProof(sides, o).try(s, true)
-	if breach != nil {
-		return tale, breach.told(tale)
-	}
-	return tale, nil
+	return newGroupProof(sides, o).replay(token)
 }
 
 // A groupProof is what is proved.
@@ -108,6 +70,7 @@ type groupProof struct {
 	GroupOptions
 	sides  []Side
 	proofs []*proof // of each member
+	fleet  *fleet   // nil: it is a group, and no waves
 }
 
 func newGroupProof(sides []Side, o GroupOptions) *groupProof {
@@ -119,6 +82,52 @@ func newGroupProof(sides []Side, o GroupOptions) *groupProof {
 		p.proofs = append(p.proofs, newProof(s.Strategy, nil, Options{World: s.World, Replicas: o.Replicas, Poll: o.Poll}))
 	}
 	return p
+}
+
+func (p *groupProof) check() (all Stats, err error) {
+	var broken []error
+	for _, s := range p.scenarios() {
+		for member := range p.sides {
+			stats, err := p.every(s, member)
+			all.Add(stats)
+			broken = append(broken, err)
+		}
+	}
+	return all, errors.Join(broken...)
+}
+
+func (p *groupProof) test(t *testing.T) (all Stats) {
+	t.Helper()
+	list := p.scenarios()
+	results := make([]Stats, len(list)*len(p.sides))
+	t.Run("every", func(t *testing.T) {
+		for i := range results {
+			s, member := list[i/len(p.sides)], i%len(p.sides)
+			t.Run(s+"/"+p.sides[member].Name, func(t *testing.T) {
+				t.Parallel()
+				var err error
+				if results[i], err = p.every(s, member); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	for _, r := range results {
+		all.Add(r)
+	}
+	return all
+}
+
+func (p *groupProof) replay(token string) (tale string, err error) {
+	s, err := parseGroupSchedule(token)
+	if err != nil {
+		return "", err
+	}
+	_, tale, breach := p.try(s, true)
+	if breach != nil {
+		return tale, p.told(breach, tale)
+	}
+	return tale, nil
 }
 
 // A groupSchedule is one way in which things can go: what goes wrong at the calls
@@ -160,18 +169,22 @@ func parseGroupSchedule(token string) (s groupSchedule, err error) {
 }
 
 // Where a schedule of a group begins; a failure of one member is named by what
-// fails and the member's number: "never-ready-2", "gate-before-1".
+// fails and the member's number: "never-ready-2", "gate-before-1"; that of the gate
+// of the whole group is "gate-set".
 const (
 	upgrade = "upgrade"
 	undoing = "undo"
 	never   = "never-ready-"
 	no      = "gate-"
+	ofSet   = no + "set"
 )
 
 func (p *groupProof) scenarios() []string {
-	all := []string{upgrade, undoing}
+	all := []string{upgrade, undoing, ofSet}
 	for i, q := range p.proofs {
-		all = append(all, fmt.Sprintf("%s%d", never, i+1))
+		if p.fleet == nil { // places share one template
+			all = append(all, fmt.Sprintf("%s%d", never, i+1))
+		}
 		for _, gate := range q.gates() {
 			all = append(all, fmt.Sprintf("%s%s-%d", no, gate, i+1))
 		}
@@ -245,7 +258,7 @@ func (p *groupProof) point(s groupSchedule, kind fault.Kind, undisturbed groupRe
 			r, _, breach := p.try(s, false)
 			runs++
 			if breach == nil && r.fired > 0 && s.then == Again && e.Fault <= fault.Pause && transparent(e, kind) {
-				breach = differs(s, r, undisturbed)
+				breach = p.differs(s, r, undisturbed)
 			}
 			if breach != nil {
 				return runs, true, breach
@@ -271,15 +284,31 @@ func sequels(s groupSchedule) []string {
 }
 
 // differs compares a run with the undisturbed one. What is given up before it was
-// begun is never made, so that the end is compared of what is done only.
-func differs(s groupSchedule, r, undisturbed groupResult) *groupBreach {
+// begun is never made, so that the end is compared of what is done only. A gate that
+// fails beside another member's switch may do so before that is the last one, or
+// after it.
+func (p *groupProof) differs(s groupSchedule, r, undisturbed groupResult) *groupBreach {
+	either := func(o outcome) bool { return o == givenUp || o == isForward }
 	switch {
+	case p.failsBeside(s.scenario) && either(r.outcome) && either(undisturbed.outcome):
 	case r.outcome != undisturbed.outcome:
 		return &groupBreach{s, Convergence, fmt.Sprintf("undisturbed it ends as %v, and so as %v", undisturbed.outcome, r.outcome)}
 	case r.outcome == done && r.end != undisturbed.end:
 		return &groupBreach{s, Convergence, fmt.Sprintf("undisturbed the end is\n%s\nand so it is\n%s", undisturbed.end, r.end)}
 	}
 	return nil
+}
+
+// failsBeside reports whether a scenario lets a gate of a member fail that is switched
+// beside another one.
+func (p *groupProof) failsBeside(scenario string) bool {
+	for i, s := range p.sides {
+		beside := s.Beside || i+1 < len(p.sides) && p.sides[i+1].Beside
+		if beside && strings.HasPrefix(scenario, no) && strings.HasSuffix(scenario, fmt.Sprintf("-%d", i+1)) {
+			return true
+		}
+	}
+	return false
 }
 
 // A groupBreach is a law that was seen broken, not yet told.
@@ -291,10 +320,14 @@ type groupBreach struct {
 // explain plays a breach again, and tells the tale of it.
 func (p *groupProof) explain(b *groupBreach) *Breach {
 	_, told, _ := p.try(b.schedule, true)
-	return b.told(told)
+	return p.told(b, told)
 }
 
-func (b *groupBreach) told(tale string) *Breach {
+func (p *groupProof) told(b *groupBreach, tale string) *Breach {
+	replay := "ReplayGroup(sides"
+	if p.fleet != nil {
+		replay = "ReplayWaves(s"
+	}
 	return &Breach{Law: b.law, Why: b.why, Schedule: Schedule{Scenario: b.schedule.String()}, Events: len(b.schedule.faults), Tale: tale,
-		paste: fmt.Sprintf("see it again:\n\ttale, err := strategytest.ReplayGroup(sides, options, %q)", b.schedule)}
+		paste: fmt.Sprintf("see it again:\n\ttale, err := strategytest.%s, options, %q)", replay, b.schedule)}
 }

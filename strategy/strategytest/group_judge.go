@@ -28,6 +28,7 @@ type groupJudge struct {
 	trial *groupTrial
 	seen  []fact    // of each member
 	since time.Time // when every member began to serve alone; zero: not yet
+	given bool      // one was given up before that, or before all can have seen it: then all must be
 	undo  bool      // it is being undone
 	next  bool      // the next release is run in place of one that died
 	over  bool      // another release is being deployed
@@ -35,6 +36,7 @@ type groupJudge struct {
 
 // A fact is what counts of one member's world.
 type fact struct {
+	found bool // there is a revision of the release
 	ready bool // the new revision has all its pods ready
 	lit   bool // it has traffic, or is to have some
 	alone bool // it serves, and nothing else does or is to
@@ -62,6 +64,7 @@ func factOf(s cluster.State) (f fact) {
 	if !found {
 		return f
 	}
+	f.found = true
 	f.ready, f.lit = mine.Ready >= mine.Replicas && mine.Ready > 0, isLit(mine)
 	f.alone = s.ReliedOn(mine.Name) > 0 && !f.old
 	f.good, f.fails = mine.Outcome.Result == cluster.Good, mine.Outcome.Result == cluster.Failed
@@ -84,6 +87,33 @@ func (j *groupJudge) wild() bool {
 	return false
 }
 
+// asked is the gate over the whole group, which is asked when all are ready, and
+// before the first one is switched.
+func (j *groupJudge) asked(_ context.Context, looks []health.Look) (health.Verdict, string, error) {
+	for i, f := range j.seen {
+		if own := !j.over && !j.next && !j.wild(); own && (!f.ready || f.lit && !f.good && !f.late) {
+			j.trial.breach(Together, fmt.Sprintf("the gate of the whole group is asked, and %s: %+v", j.name(i), f))
+		}
+	}
+	if j.trial.schedule.scenario == ofSet && !j.over {
+		return health.Fail, "not as a whole", nil
+	}
+	return health.Pass, "", nil
+}
+
+// before reports whether a member is to be switched before another one.
+func (j *groupJudge) before(k, i int) bool {
+	if fleet := j.trial.proof.fleet; fleet != nil {
+		return fleet.wave(k) < fleet.wave(i)
+	}
+	for ; i > k; i-- {
+		if !j.trial.proof.sides[i].Beside {
+			return true
+		}
+	}
+	return false
+}
+
 // changed judges one change of one member's world.
 func (j *groupJudge) changed(i int) {
 	if j.trial == nil || j.over || j.next {
@@ -95,7 +125,12 @@ func (j *groupJudge) changed(i int) {
 	if was == is || j.wild() {
 		return
 	}
-	j.forth(i, was, is)
+	if j.trial.proof.fleet != nil {
+		j.begins(i, was, is)
+	} else {
+		j.forth(i, was, is)
+		j.given = j.forward(i, was, is)
+	}
 	j.back(i, was, is)
 }
 
@@ -108,7 +143,7 @@ func (j *groupJudge) forth(i int, was, is fact) {
 		switch {
 		case begins && !other.ready:
 			j.trial.breach(Together, fmt.Sprintf("%s is switched, and %s is not ready", j.name(i), j.name(k)))
-		case begins && k < i && !other.alone:
+		case begins && j.before(k, i) && !other.alone:
 			j.trial.breach(InOrder, fmt.Sprintf("%s is switched, and %s, which comes first, does not serve alone", j.name(i), j.name(k)))
 		case good && !other.alone:
 			j.trial.breach(OneFate, fmt.Sprintf("%s is good, and %s does not serve alone", j.name(i), j.name(k)))
@@ -119,17 +154,25 @@ func (j *groupJudge) forth(i int, was, is fact) {
 	}
 }
 
-// back judges what takes a member back.
-func (j *groupJudge) back(i int, was, is fact) {
+// forward judges what gives a member up, and reports whether one was.
+func (j *groupJudge) forward(i int, was, is fact) (given bool) {
+	if j.given || j.undo || !is.fails || was.fails {
+		return j.given
+	}
 	seen := 3 * j.trial.sides[0].proof.Poll // by every member, with a gate that is asked in between
-	if is.fails && !was.fails && !j.undo && !j.since.IsZero() && j.trial.turns.Now().Sub(j.since) > seen {
+	if !j.since.IsZero() && j.trial.turns.Now().Sub(j.since) > seen {
 		j.trial.breach(Forward, fmt.Sprintf("%s was given up after every member served alone", j.name(i)))
 	}
+	return true
+}
+
+// back judges what takes a member back.
+func (j *groupJudge) back(i int, was, is fact) {
 	if !is.fails || (is.lit || !was.lit) && (was.old || !is.old) {
 		return
 	}
-	for k := i + 1; k < len(j.seen); k++ {
-		if j.seen[k].lit && !j.seen[k].late {
+	for k := range j.seen {
+		if j.before(i, k) && j.seen[k].lit && !j.seen[k].late && !j.trial.excused(k) {
 			j.trial.breach(Reverse, fmt.Sprintf("%s gives back, and %s, which was switched later, has not", j.name(i), j.name(k)))
 		}
 	}
@@ -140,6 +183,10 @@ func (j *groupJudge) name(i int) string { return j.trial.proof.sides[i].Name }
 // ended judges what is left when nothing moves any more.
 func (j *groupJudge) ended(o outcome) {
 	t := j.trial
+	if t.proof.fleet != nil {
+		j.moored(o)
+		return
+	}
 	each := func(s *side, o outcome) { s.judge.scoped(); s.judge.settled(o) }
 	for i, s := range t.sides {
 		f := factOf(s.w.State(app))

@@ -12,8 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/fake"
 	"github.com/cutover-dev/cutover/fake/fault"
+	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -24,7 +26,8 @@ type groupTrial struct {
 	sides    []*side
 	turns    *Turns
 	judge    groupJudge
-	dead     bool // the process is
+	acts     *side // whose call is under way, or was the last
+	dead     bool  // the process is
 }
 
 // A side is a member of it.
@@ -51,6 +54,7 @@ const (
 	givenUp   outcome = "given up"
 	isForward outcome = "forward"
 	halted    outcome = "halted"
+	stopped   outcome = "stopped" // waves: a place, or the gate between two, has failed
 )
 
 // try plays a schedule, and tells it.
@@ -199,7 +203,13 @@ func (t *groupTrial) watch(s *side) {
 		if t.dead {
 			panic(killed{})
 		}
+		t.acts = s
 		before(call)
+	}
+	after := c.After
+	c.After = func(call fault.Call, state cluster.State, err error) {
+		t.acts = s
+		after(call, state, err)
 	}
 }
 
@@ -248,13 +258,13 @@ func (t *groupTrial) run(undo bool) (o outcome) {
 	r := strategy.Runner{Clock: t.turns, ID: fmt.Sprintf("run%d", t.sides[0].clients), Skew: -1, Poll: t.sides[0].proof.Poll, Trace: t.traced}
 	t.judge.undo = t.judge.undo || undo
 	t.says("runs")
-	var err error
-	if undo {
-		err = t.group().Undo(ctx, r, "by ops")
-	} else {
-		err = t.proof.Engine(ctx, r, t.group())
+	switch {
+	case t.proof.fleet != nil:
+		return t.landed(ctx, t.sails(ctx, r, undo), undo)
+	case undo:
+		return t.returned(ctx, t.group().Undo(ctx, r, "by ops"))
 	}
-	return t.returned(ctx, err)
+	return t.returned(ctx, t.proof.Engine(ctx, r, t.group()))
 }
 
 // group is what the clients of the process have to do.
@@ -267,16 +277,16 @@ func (t *groupTrial) group() (g strategy.Group) {
 		case t.schedule.scenario == fmt.Sprintf("%s%d", never, n):
 			to.Template = []byte(neverReady)
 		}
-		g.Members = append(g.Members, strategy.Member{App: app, Cluster: s.client.cluster, Target: to, Strategy: located{s}})
+		m := strategy.Member{App: app, Cluster: s.client.cluster, Target: to, Strategy: t.located(s.proof.strategy), Beside: t.proof.sides[len(g.Members)].Beside}
+		g.Members = append(g.Members, m)
 	}
+	g.Before = health.SetGateFunc(t.judge.asked)
 	return g
 }
 
 // traced tells of a turn of whoever has it.
 func (t *groupTrial) traced(e strategy.Event) {
-	if s := t.sides[t.turns.now.number]; s != nil {
-		s.turn(s.client, e)
-	}
+	t.acts.turn(t.acts.client, e)
 }
 
 func (t *groupTrial) says(what string) {
@@ -299,13 +309,18 @@ func (t *groupTrial) returned(ctx context.Context, err error) outcome {
 	}
 	var ends []outcome
 	for i, s := range t.sides {
-		o := outcomeOf(errs[i])
-		s.tale.says(s.client, "=> "+string(o)+because(errs[i]))
-		s.client.blind = s.client.blind || s.judge.wild // its run may have ended long before the others'
-		s.judge.returned(s.client, o, errs[i])
-		ends = append(ends, o)
+		ends = append(ends, s.returned(errs[i]))
 	}
 	return fate(ctx, ends)
+}
+
+// returned judges what one member has returned.
+func (s *side) returned(err error) outcome {
+	o := outcomeOf(err)
+	s.tale.says(s.client, "=> "+string(o)+because(err))
+	s.client.blind = s.client.blind || s.judge.wild // its run may have ended long before the others'
+	s.judge.returned(s.client, o, err)
+	return o
 }
 
 // fate says what came of all by what came of each.
@@ -350,7 +365,7 @@ func (t *groupTrial) again(o outcome, undo bool) {
 			t.breach(Convergence, fmt.Sprintf("it ended as %v, and a rerun as %v", o, second))
 		case o == done && t.written() > written:
 			t.breach(Minimal, "a rerun of what was done wrote")
-		case o == done || o == givenUp:
+		case o == done || o == givenUp || o == stopped:
 			return
 		}
 	}
@@ -412,15 +427,21 @@ func (t *groupTrial) told() string {
 	return b.String()
 }
 
-// located is a member's strategy, whose gates know which member asks them.
-type located struct{ side *side }
-
-// Next implements strategy.Strategy.
-func (l located) Next(in strategy.Input) strategy.Step {
-	step := l.side.proof.strategy.Next(in)
-	if check, ok := step.(strategy.Check); ok && check.Gate != nil {
-		check.Gate = asks{check.Gate, asked{l.side.trial, l.side.client}}
-		return check
+// located returns a strategy whose gates know which member asks them.
+func (t *groupTrial) located(of strategy.Strategy) strategy.Strategy {
+	located := strategy.Func(func(in strategy.Input) strategy.Step {
+		step := of.Next(in)
+		if check, ok := step.(strategy.Check); ok && check.Gate != nil {
+			check.Gate = asks{check.Gate, asked{t.acts.trial, t.acts.client}}
+			return check
+		}
+		return step
+	})
+	if b, declares := of.(strategy.Bounder); declares {
+		return struct {
+			strategy.Strategy
+			strategy.Bounder
+		}{located, b}
 	}
-	return step
+	return located
 }

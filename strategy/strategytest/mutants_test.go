@@ -3,7 +3,7 @@
 // from must live, in the same worlds.
 //
 // The strategies are in mutant_strategies_test.go, and so on: engines, guards,
-// cleaners.
+// cleaners, groups.
 
 package strategytest
 
@@ -36,6 +36,8 @@ type mutant struct {
 	strategy strategy.Strategy
 	engine   Engine
 	cleaner  Cleaner
+	group    GroupEngine
+	waves    WavesEngine
 }
 
 // A twin is what mutants are made from. It breaks no law in the schedule that
@@ -45,6 +47,7 @@ type twin struct {
 	strategy strategy.Strategy
 	cleaner  Cleaner
 	options  Options
+	joined   func(m mutant) *groupProof // of a group or waves: the proof, with the engine of a mutant; nil: neither
 }
 
 var (
@@ -78,7 +81,7 @@ func twins() []twin {
 }
 
 func mutants() []mutant {
-	return slices.Concat(wrongStrategies(), wrongWeights(), wrongEngines(), wrongGuards(), wrongCleaners())
+	return slices.Concat(wrongStrategies(), wrongWeights(), wrongEngines(), wrongGuards(), wrongCleaners(), wrongGroups())
 }
 
 // A death is how a mutant has died.
@@ -91,6 +94,9 @@ type death struct {
 // comes first: plans, then every scenario undisturbed, then faults, and the runs
 // from small States at the end.
 func (m mutant) die() (d death) {
+	if m.of.joined != nil {
+		return m.dieJoined()
+	}
 	o, s, c := m.of.options, m.of.strategy, m.of.cleaner
 	if m.strategy != nil {
 		s = m.strategy
@@ -142,6 +148,9 @@ func (m mutant) die() (d death) {
 // survives plays the schedule that has killed a mutant. Plans need no playing:
 // the twins that are proved whole have them behind them.
 func (w twin) survives(s Schedule) *Breach {
+	if w.joined != nil {
+		return w.survivesJoined(s)
+	}
 	if s.Scenario == "plans" {
 		return nil
 	}

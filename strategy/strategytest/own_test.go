@@ -22,6 +22,7 @@ type subject struct {
 	strategy strategy.Strategy
 	cleaner  strategytest.Cleaner
 	group    []strategytest.Side
+	waves    bool
 	options  strategytest.Options
 }
 
@@ -62,6 +63,8 @@ func subjects() []subject {
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
 		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Group", group: sides()},
+		{name: "Group-beside", group: besides()},
+		{name: "Waves", waves: true, strategy: sailing},
 	}
 }
 
@@ -75,6 +78,8 @@ func TestFaults(t *testing.T) {
 			switch {
 			case s.group != nil:
 				stats = strategytest.TestGroup(t, s.group, groupOptions)
+			case s.waves:
+				stats = strategytest.TestWaves(t, s.strategy, waveOptions)
 			case s.cleaner != nil:
 				stats = strategytest.TestCleanup(t, s.cleaner, s.options)
 			default:
