@@ -81,7 +81,8 @@ func (d Decision) String() string {
 // Decide decides about every revision, in the State's order. It answers two
 // questions. May it be the one that is kept? It must serve with at least the
 // floor on every traffic route. May it go? Only if it serves on none of them,
-// after it was taken out of traffic. If none may be kept, all are.
+// after it was taken out of traffic, and no autoscaler is left pointing at it. If
+// none may be kept, all are.
 func Decide(s cluster.State, p Policy) []Decision {
 	kept, why := choose(s, p)
 	under := underway(s)
@@ -97,6 +98,9 @@ func Decide(s cluster.State, p Policy) []Decision {
 			d.Verb, d.Why = about(s, p, *kept, r)
 		case p.NoFloor && !stays && s.Serving() == 0 && s.Strays == 0 && s.Dark(r) && mayGo(p, r, cluster.Revision{}):
 			d.Verb, d.Why = Delete, "nothing serves, which was accepted by name, and it is dark"
+		}
+		if stuck := stuckWith(s, r, kept); d.Verb == Delete && stuck != "" {
+			d.Verb, d.Why = Keep, stuck
 		}
 		decisions = append(decisions, d)
 	}
@@ -153,11 +157,10 @@ func choose(s cluster.State, p Policy) (*cluster.Revision, string) {
 func about(s cluster.State, p Policy, kept, r cluster.Revision) (Verb, string) {
 	newer := r.Seq > kept.Seq || r.Arm != "" && r.Seq >= kept.Seq
 	switch {
+	case r.Name == kept.Name && p.Keep != "":
+		return Keep, "it serves, and is the one to keep" + pinned(s, kept)
 	case r.Name == kept.Name:
-		if p.Keep != "" {
-			return Keep, "it serves, and is the one to keep"
-		}
-		return Keep, "the newest that really serves"
+		return Keep, "the newest that really serves" + pinned(s, kept)
 	case newer && !mayGo(p, r, kept):
 		return Keep, "newer than what serves, and its run may be under way: say that it failed, and it goes"
 	case fixedTo(s, r.Name) != "":

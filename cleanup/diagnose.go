@@ -25,6 +25,7 @@ const (
 	BlackHole     Finding = "black hole"     // a traffic route that serves with nothing
 	Strays        Finding = "strays"         // pods of no revision are in traffic
 	Pinned        Finding = "pinned"         // a route selects by a pod-template-hash: any change of that template would empty it
+	IdleScaler    Finding = "idle scaler"    // an autoscaler names a revision that has no traffic, or none, while another one serves
 	Foreign       Finding = "foreign"        // a route selects none of the revisions, or somebody else's tool manages what cutover writes
 )
 
@@ -67,6 +68,7 @@ func findings(s cluster.State) []Finding {
 	add(len(s.Revisions) > 0 && blackHole(s), BlackHole)
 	add(s.Strays > 0, Strays)
 	add(slices.ContainsFunc(s.Routes, func(r cluster.Route) bool { return r.Pinned }), Pinned)
+	add(len(idle(s)) > 0, IdleScaler)
 	add(s.Contested || unknownRoute(s), Foreign)
 	if len(found) == 0 {
 		found = []Finding{Clean}
@@ -118,6 +120,9 @@ func (d Diagnosis) String() string {
 	for _, pin := range pins(d.state) {
 		fmt.Fprintf(&b, "pinned: %s\n", pin)
 	}
+	for _, scaler := range idle(d.state) {
+		fmt.Fprintf(&b, "idle: %s\n", scaler)
+	}
 	for _, w := range d.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}
@@ -135,13 +140,32 @@ func pins(s cluster.State) []string {
 		for name := range route.Weights {
 			what = fmt.Sprintf("it selects the pods that %s has now, and empties if the template of %s is changed", name, name)
 		}
-		who := "no release of ours is undecided: the next one takes it off, or you do, once nothing else has pods that it would select"
+		who := "no release of ours is undecided: the next one or a cleanup takes it off, or you do, once nothing else has pods that it would select"
 		for _, r := range s.Revisions {
 			if r.Release != "" && r.Arm == "" && r.Outcome.Result == cluster.Undecided {
 				who = fmt.Sprintf("release %s is undecided: if its run has died, run it again, or undo it, and the pin goes", r.Release)
 			}
 		}
 		all = append(all, fmt.Sprintf("%s: %s; %s", route.Name, what, who))
+	}
+	return all
+}
+
+// idle says of each autoscaler that does not scale what has traffic, what it scales.
+func idle(s cluster.State) []string {
+	var all []string
+	for _, route := range s.Routes {
+		scales := ""
+		for name := range route.Weights {
+			scales = name
+		}
+		switch {
+		case !route.Scaler || s.Serving() == 0 || s.HasTraffic(scales):
+		case scales == "":
+			all = append(all, route.Name+": it names no revision, and scales nothing: a cleanup points it at what serves, if that serves alone")
+		default:
+			all = append(all, fmt.Sprintf("%s: it scales %s, which has no traffic, and not what serves: a cleanup that deletes %s points it there first", route.Name, scales, scales))
+		}
 	}
 	return all
 }

@@ -66,7 +66,9 @@ func (c Strategy) drained(in strategy.Input, r cluster.Revision) time.Time {
 
 // Next implements strategy.Strategy: first what is kept gets the traffic of all
 // its pods; then what may go leaves traffic, drains and is deleted, the oldest
-// first.
+// first, after what points at it was pointed at what is kept; at the end a pin
+// that an earlier run has left is taken off, and an autoscaler that names nothing
+// gets to scale what is kept.
 func (c Strategy) Next(in strategy.Input) strategy.Step {
 	decisions := Decide(in.State, c.Policy)
 	kept, why := choose(in.State, c.Policy)
@@ -77,7 +79,7 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 		return strategy.Abort{Kind: strategy.Unfit, Why: why}
 	case kept != nil && kept.Enabled && kept.Unsettled > 0:
 		return strategy.Put{Revision: *kept, Why: "it is kept: every pod of it gets traffic"}
-	case kept != nil && kept.Replicas < strategy.Size(*kept):
+	case kept != nil && kept.Replicas < strategy.Size(*kept) && !scaled(in.State, *kept):
 		whole := *kept
 		whole.Replicas = strategy.Size(*kept)
 		return strategy.Put{Revision: whole, Why: "it is kept: it gets back the replicas that it had"}
@@ -86,6 +88,11 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 	for _, d := range decisions { // what is dark first: it costs one write
 		if d.Verb != Delete {
 			continue
+		}
+		if kept != nil {
+			if step := repoint(in.State, d.Revision, *kept); step != nil {
+				return step
+			}
 		}
 		out := c.drained(in, d.Revision)
 		if !in.State.At.Before(out) {
@@ -114,7 +121,27 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 			return within(in, d.Revision, strategy.Wait{Why: fmt.Sprintf("%s: %s", d.Revision.Name, d.Why)})
 		}
 	}
+	return settle(in.State, kept)
+}
+
+// settle is what is left to do when nothing may go any more.
+func settle(s cluster.State, kept *cluster.Revision) strategy.Step {
+	if kept == nil {
+		return strategy.Done{}
+	}
+	if step := adopt(s, *kept); step != nil {
+		return step
+	}
+	if step := open(s, *kept); step != nil {
+		return step
+	}
 	return strategy.Done{}
+}
+
+// scaled reports whether the replicas of a revision are an autoscaler's business.
+func scaled(s cluster.State, r cluster.Revision) bool {
+	_, ok := s.ScalerOf(r.Name)
+	return ok
 }
 
 // patience is how long a cleanup waits for the cluster to follow a write.

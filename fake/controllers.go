@@ -150,6 +150,9 @@ func (c *Cluster) scale(a *application, r *set) (changed bool) {
 	if c.due(r.extraAt) {
 		r.extra, r.extraAt = 0, time.Time{}
 	}
+	if r.rolling() {
+		return c.roll(a, r)
+	}
 	n := r.live()
 	for ; n < r.template.replicas && a.admits(); n++ {
 		r.pods = append(r.pods, c.born(a, r))
@@ -166,11 +169,12 @@ func (c *Cluster) scale(a *application, r *set) (changed bool) {
 func (c *Cluster) born(a *application, r *set) *pod {
 	c.serial++
 	p := &pod{
-		name:    r.Name + "-" + strconv.Itoa(c.serial),
-		serial:  c.serial,
-		of:      r.Name,
-		enabled: r.template.enabled,
-		fence:   r.template.fence,
+		name:     r.Name + "-" + strconv.Itoa(c.serial),
+		serial:   c.serial,
+		of:       r.Name,
+		enabled:  r.template.enabled,
+		fence:    r.template.fence,
+		template: r.template.template,
 	}
 	if p.ends = p.end[:]; len(a.routes) != len(p.end) {
 		p.ends = make([]endpoint, len(a.routes))
@@ -323,12 +327,17 @@ func (c *Cluster) outdated(a *application, i int) (due bool) {
 
 // listable reports whether the i-th route is to list this pod.
 func (c *Cluster) listable(a *application, i int, p *pod) bool {
-	return p.ready && !p.leaving && c.chosen(&a.routes[i].Route, p)
+	return p.ready && !p.leaving && c.chosen(a.routes[i], p)
 }
 
 // chosen reports whether the route chooses this pod, ready or not.
-func (c *Cluster) chosen(r *cluster.Route, p *pod) bool {
-	if r.Scaler || c.named() && !names(r, p.of) {
+func (c *Cluster) chosen(r *route, p *pod) bool {
+	switch {
+	case r.Open:
+		return true
+	case r.Pinned:
+		return p.of == r.pin.revision && p.template == r.pin.template
+	case r.Scaler || c.named() && !names(&r.Route, p.of):
 		return false
 	}
 	return !c.labels() || p.enabled

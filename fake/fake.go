@@ -35,7 +35,7 @@ import (
 // A negative duration is none at all: then that controller follows at once.
 type World struct {
 	Start  time.Time       // the first instant; zero: the start of 2025
-	Routes []cluster.Route // what every app's routes begin as; none: one, "service/<app>"
+	Routes []cluster.Route // what every app's routes begin as; none: one, "service/<app>". One that is Open selects whatever has pods, where Can is Select
 	Worker bool            // apps have no traffic routes whatever Routes says; Enabled is kept on pods
 	Can    cluster.Can     // how traffic is moved; zero: Enable, or nothing for a Worker
 
@@ -155,6 +155,7 @@ type birth struct {
 	replicas int
 	enabled  bool
 	fence    string
+	template int // how often that was changed before
 }
 
 // late is a birth that the controller sees when its time has come.
@@ -174,19 +175,20 @@ func (r *set) last() birth {
 
 // A pod runs a revision.
 type pod struct {
-	name    string
-	serial  int    // pods that are born later have higher ones
-	of      string // the revision that it was born for, by which routes choose it
-	enabled bool   // where traffic is moved by Enabled: its own label
-	fence   string
-	readyAt time.Time   // zero: never
-	ready   bool        // it says so itself; endpoints follow
-	sick    bool        // kept from being ready, see SetReady
-	leaving bool        // terminating
-	goneAt  time.Time   // if leaving
-	gone    bool        // no more there, though endpoints may not have noticed
-	ends    []endpoint  // by route
-	end     [1]endpoint // room for one of them
+	name     string
+	serial   int    // pods that are born later have higher ones
+	of       string // the revision that it was born for, by which routes choose it
+	enabled  bool   // where traffic is moved by Enabled: its own label
+	fence    string
+	template int         // by how many changes of it the pod's is made
+	readyAt  time.Time   // zero: never
+	ready    bool        // it says so itself; endpoints follow
+	sick     bool        // kept from being ready, see SetReady
+	leaving  bool        // terminating
+	goneAt   time.Time   // if leaving
+	gone     bool        // no more there, though endpoints may not have noticed
+	ends     []endpoint  // by route
+	end      [1]endpoint // room for one of them
 
 	node    int       // where it runs; nowhere: it waits for a node
 	crashed bool      // not ready until backAt
@@ -206,7 +208,9 @@ type endpoint struct {
 // A route is the stored object.
 type route struct {
 	cluster.Route
-	met nodeSet // whose proxies ever held an endpoint of it
+	bare bool    // nothing in it tells revisions apart but what SetRoute adds: see open.go
+	pin  pin     // of one that is Pinned
+	met  nodeSet // whose proxies ever held an endpoint of it
 }
 
 // Now returns the simulated time.
@@ -253,7 +257,11 @@ func (c *Cluster) newApp(name string, routes []cluster.Route) *application {
 	a := &application{name: name}
 	for _, r := range routes {
 		r.Weights, r.Serving = maps.Clone(r.Weights), nil
-		a.routes = append(a.routes, &route{Route: r})
+		stored := &route{Route: r, bare: r.Open || r.Pinned}
+		if r.Pinned {
+			stored.pin = pinOf(r)
+		}
+		a.routes = append(a.routes, stored)
 	}
 	slices.SortStableFunc(a.routes, func(x, y *route) int { return cmp.Compare(x.Name, y.Name) })
 	c.apps = append(c.apps, a)

@@ -63,12 +63,12 @@ func (c *Cluster) addFound(app string, r cluster.Revision) {
 	r.Pods, r.Ready, r.Unsettled, r.Behind = r.Replicas, r.Replicas, 0, false
 	s := cluster.State{}
 	for _, route := range a.routes {
-		if r.Enabled && c.named() && !route.Preview && !route.Scaler && route.Weights != nil {
+		if r.Enabled && c.named() && !route.Preview && !route.Scaler && !route.bare && route.Weights != nil {
 			c.entitle(&route.Route, r.Name)
 			route.Version = c.fresh("")
 		}
 		n := 0
-		if names(&route.Route, r.Name) && (r.Enabled || !c.labels()) {
+		if (route.Open || c.picks(a, route, r.Name)) && (r.Enabled || !c.labels()) {
 			n = r.Ready
 		}
 		s.Routes = append(s.Routes, cluster.Route{Name: route.Name, Serving: map[string]int{r.Name: n}})

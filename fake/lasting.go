@@ -26,7 +26,7 @@ func (c *Cluster) Endpoints(app string) int {
 // and not enough that are not ready to take first.
 func (c *Cluster) Lasting(app string) int {
 	return c.least(app, func(r *set, p *pod, route int) bool {
-		return route < 0 || c.chosen(&c.app(app).routes[route].Route, p) && (p.ends[route].listed || !c.labels())
+		return route < 0 || c.chosen(c.app(app).routes[route], p) && (p.ends[route].listed || !c.labels())
 	}, true)
 }
 

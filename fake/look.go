@@ -191,7 +191,7 @@ func (c *Cluster) enabled(a *application, r *set) bool {
 		return r.Enabled
 	}
 	for _, route := range a.routes {
-		if !route.Preview && !route.Scaler && names(&route.Route, r.Name) {
+		if !route.Preview && !route.Scaler && c.picks(a, route, r.Name) {
 			return true
 		}
 	}
@@ -262,6 +262,12 @@ func (a *application) inTraffic(p *pod) bool {
 // selects nothing of one that is gone, though it may have its name; nor does an
 // autoscaler size any.
 func (c *Cluster) weights(a *application, r *route) map[string]int {
+	switch {
+	case r.Open:
+		return a.picked()
+	case r.Pinned:
+		return a.kept(r.pin)
+	}
 	weights := maps.Clone(r.Weights)
 	if !c.world.Can.Weigh || r.Scaler {
 		maps.DeleteFunc(weights, func(name string, _ int) bool { return a.revision(name) == nil })

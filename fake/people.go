@@ -37,7 +37,7 @@ func (c *Cluster) edit(r *set, to cluster.Revision) bool {
 	is.Replicas, is.Enabled, is.Outcome = to.Replicas, to.Enabled, to.Outcome
 	is.Note, is.Fence, is.Release, is.Seq = to.Note, to.Fence, to.Release, to.Seq
 	is.Version = c.fresh("")
-	c.send(r, birth{is.Replicas, is.Enabled, r.last().fence})
+	c.send(r, birth{is.Replicas, is.Enabled, r.last().fence, r.last().template})
 	return true
 }
 

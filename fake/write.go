@@ -83,6 +83,9 @@ func (c *Cluster) putObject(app string, r cluster.Revision) (wrote bool, err err
 	case r.Version == "" && stored != nil:
 		return false, fmt.Errorf("create: it exists, with version %s: %w", stored.Version, cluster.ErrConflict)
 	case r.Version == "":
+		if err := c.raises(a, r, 0, true); err != nil {
+			return false, err
+		}
 		c.create(a, r)
 		return true, nil
 	}
@@ -91,6 +94,9 @@ func (c *Cluster) putObject(app string, r cluster.Revision) (wrote bool, err err
 	}
 	if stored.deleting {
 		return false, fmt.Errorf("somebody has deleted it: %w", cluster.ErrRefused)
+	}
+	if err := c.raises(a, r, stored.Replicas, false); err != nil {
+		return false, err
 	}
 	return c.update(a, stored, r), nil
 }
@@ -162,7 +168,7 @@ func (c *Cluster) store(stored *set, r cluster.Revision, fence string) {
 	stored.Note, stored.Fence = r.Note, r.Fence
 	stored.Version = c.fresh("")
 
-	b := birth{replicas: r.Replicas, enabled: enabled}
+	b := birth{replicas: r.Replicas, enabled: enabled, template: stored.last().template}
 	if b.fence = fence; fence == "" {
 		b.fence = stored.last().fence
 	}
@@ -265,7 +271,18 @@ func (c *Cluster) setRoute(app string, r cluster.Route) (wrote bool, err error) 
 			return false, fmt.Errorf("%d percent for %s: %w", weight, name, cluster.ErrRefused)
 		}
 	}
-	if !stored.set(r, c.at()) {
+	changed := false
+	if stored.bare {
+		to, err := c.aim(c.app(app), stored, r)
+		if err != nil {
+			return false, err
+		}
+		if changed = to.Open != stored.Open || to.Pinned != stored.Pinned || to.pin != stored.pin || !maps.Equal(to.Weights, stored.Weights); changed {
+			to.Since = c.at()
+		}
+		*stored, r.Weights = *to, to.Weights
+	}
+	if !stored.set(r, c.at()) && !changed {
 		return false, nil
 	}
 	stored.Version = c.fresh("")

@@ -64,6 +64,9 @@ func (b Bounds) down(in Input, to cluster.Revision, why string) Step {
 			idle = r.Replicas
 		}
 		if fewer := min(r.Replicas, idle+max(0, spare)); fewer > 0 {
+			if step := parted(in, r, to, fewer); step != nil {
+				return step
+			}
 			return resized(in, r, r.Replicas-fewer, Size(r), why)
 		}
 	}

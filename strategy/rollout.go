@@ -312,6 +312,10 @@ func (ru Rules) giveBack(in Input, bad cluster.Revision) Step {
 	if step := ru.leftovers(in, back, bad); step != nil {
 		return step
 	}
+	failed := func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }
+	if step := ru.within(in, freed(in), failed, in.State.Revisions...); step != nil {
+		return step
+	}
 	return Abort{Failed, bad.Outcome.Why}
 }
 

@@ -75,6 +75,10 @@ func (r *roster) parts(key, value string) bool {
 // none.
 func (r *roster) pinnable(s *corev1.Service) (*workload, error) {
 	names := sorted(r.selected(s.Spec.Selector))
+	if wanted := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return r.named(name).replicas() == 0 }); len(names) > 1 && len(wanted) == 1 {
+		return nil, conflict("keep Service %s to %s: it (%s) selects the pods of %q, and those that have just lost their replicas have yet to go",
+			s.Name, wanted[0], written(s.Spec.Selector), names)
+	}
 	if len(names) != 1 {
 		return nil, refused("keep Service %s to one revision: it (%s) selects the pods of %q", s.Name, written(s.Spec.Selector), names)
 	}

@@ -120,6 +120,7 @@ type way struct {
 	traffic kube.Mode
 	promise
 	third int  // the ceiling while a third release takes over from a second one half-way; 0: any
+	two   bool // a third one is refused then: nothing in the Service's selector tells the two that share it from it
 	warm  int  // pods of the old version that stay
 	final bool // there is no way back from a good release
 }
@@ -132,6 +133,12 @@ func rolling(surge, unavailable strategy.Amount) func(during, after health.Gate)
 
 func canary(during, after health.Gate) strategy.Strategy {
 	return strategy.Canary{Stages: climbs(beside{during}), Baseline: true, After: after, Drain: -1}
+}
+
+// lonely is a canary without a baseline: where a Service selects by the version's
+// labels, it would select one.
+func lonely(during, after health.Gate) strategy.Strategy {
+	return strategy.Canary{Stages: climbs(during), After: after, Drain: -1}
 }
 
 func climbs(during health.Gate) []strategy.Stage {
@@ -150,7 +157,11 @@ var ways = []way{
 		}},
 	{name: "rolling", promise: promise{floor: 3, ceiling: 5}, third: 5, with: rolling("", "")},
 	{name: "rolling, no surge", promise: promise{floor: 2, ceiling: 4}, third: 4, with: rolling("0", "50%")},
+	{name: "rolling, by a selector", two: true, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 5}, third: 5, with: rolling("", "")},
+	{name: "rolling, Deployments", two: true, kind: kube.Deployment, traffic: kube.Selector, promise: promise{floor: 4, ceiling: 5}, third: 5, with: rolling("1", "0")},
 	{name: "canary", promise: promise{floor: 3, ceiling: 4 + 2 + 2}, third: 4 + 2 + 2 + 2, with: canary},
+	{name: "canary, by a selector", two: true, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 4 + 2}, third: 4 + 2, with: lonely},
+	{name: "canary, Deployments", two: true, kind: kube.Deployment, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 4 + 2}, third: 4 + 2, with: lonely},
 	{name: "red-black in stages", promise: promise{floor: 4, ceiling: 4 + 4}, warm: 4,
 		with: func(during, after health.Gate) strategy.Strategy {
 			return strategy.RedBlack{Stages: climbs(during), After: after, Drain: -1}
@@ -176,7 +187,7 @@ func at(pods int, verdict health.Verdict) *halfway {
 }
 
 func (h *halfway) Check(_ context.Context, look health.Look) (health.Verdict, string, error) {
-	if look.Revision.Ready < h.pods {
+	if max(look.Revision.Ready, look.State.ReliedOn(look.Revision.Name)) < h.pods { // a status may lag behind endpoints
 		return health.Pass, "", nil
 	}
 	select {
@@ -592,14 +603,39 @@ func TestStrategiesSuperseded(t *testing.T) {
 		third, err := p.target("3")
 		require.NoError(t, err)
 		third.Replicas = p.replicas // in the gap of a Recreate nothing serves that it could be as large as
+		if way.two {
+			way.refusesAThird(t, p, third)
+			requireAbort(t, strategy.Failed, <-ended)
+			require.NoError(t, p.deploy("3", way.with(nil, nil)))
+			p.servesAlone(p.shop, "3", "1", way.warm)
+			p.judged()
+			return
+		}
 		_, err = p.runner(p.cluster).Run(t.Context(), p.app, third, way.with(nil, nil))
 		require.NoError(t, err)
-		abort := (*strategy.AbortError)(nil)
-		require.ErrorAs(t, <-ended, &abort)
-		require.Equal(t, strategy.Superseded, abort.Kind)
+		requireAbort(t, strategy.Superseded, <-ended)
 		p.servesAlone(p.shop, "3", "1", way.warm)
 		p.judged()
 	})
+}
+
+// refusesAThird requires that a third release is refused while two share the
+// Service, with nothing made; and undoes the second one.
+func (w way) refusesAThird(t *testing.T, p *premises, third cluster.Target) {
+	creates := p.creates()
+	_, err := p.runner(p.cluster).Run(t.Context(), p.app, third, w.with(nil, nil))
+	requireAbort(t, strategy.Refused, err)
+	require.Equal(t, creates, p.creates())
+	_, err = p.runner(p.cluster).Run(t.Context(), p.app, cluster.Target{Release: "2"}, strategy.Undo(w.with(nil, nil), "3 is to come"))
+	require.NoError(t, err)
+	p.servesAlone(p.shop, "1", "2", 0)
+}
+
+func requireAbort(t *testing.T, kind strategy.Kind, err error) {
+	t.Helper()
+	abort := (*strategy.AbortError)(nil)
+	require.ErrorAs(t, err, &abort)
+	require.Equal(t, kind, abort.Kind)
 }
 
 // deaths are strategies whose runs write the same each time: two replicas, one

@@ -21,17 +21,19 @@ func TestBugs(t *testing.T) {
 		of[s.name] = s
 	}
 	for name, bug := range map[string]struct{ subject, schedule string }{
-		"a staying run whose revision was deleted returned success":           {"RedBlack", "third F09.0@27"},
-		"a staying run whose revision was made anew returned success":         {"RedBlack", "third F09.1@27"},
-		"an overlap took the replicas of what still served":                   {"BlueGreen-overlap", "over-created F45.8@26"},
-		"an undo left the release of a dead run undecided, so reruns touched": {"RedBlack", "over-half-on F21.1@2 then undo"},
-		"an undo left what an older run had left undecided":                   {"RedBlack", "undo F43.0@1"},
-		"a gate's no was lost when somebody else brought traffic":             {"RedBlack", "gate-before-fails F43.5@5"},
-		"a cleanup waited without end for endpoints that never follow":        {"Cleanup", "both-live F32.1@1"},
-		"a cleanup took the traffic of the one that it had kept":              {"Cleanup", "both-live F36.0@2"},
-		"a cleanup counted pods that were only just born with traffic":        {"Cleanup", "both-live F40.0@3"},
-		"a cleanup deleted what a route had just left, without draining it":   {"Cleanup-selector", "both-live F36.1@1"},
-		"an undo was written on what somebody had half turned off":            {"RedBlack", "undo s31233 F45.2@2 F40.1@2 then undo"},
+		"a staying run whose revision was deleted returned success":             {"RedBlack", "third F09.0@27"},
+		"a staying run whose revision was made anew returned success":           {"RedBlack", "third F09.1@27"},
+		"an overlap took the replicas of what still served":                     {"BlueGreen-overlap", "over-created F45.8@26"},
+		"an undo left the release of a dead run undecided, so reruns touched":   {"RedBlack", "over-half-on F21.1@2 then undo"},
+		"an undo left what an older run had left undecided":                     {"RedBlack", "undo F43.0@1"},
+		"a gate's no was lost when somebody else brought traffic":               {"RedBlack", "gate-before-fails F43.5@5"},
+		"a cleanup waited without end for endpoints that never follow":          {"Cleanup", "both-live F32.1@1"},
+		"a cleanup took the traffic of the one that it had kept":                {"Cleanup", "both-live F36.0@2"},
+		"a cleanup counted pods that were only just born with traffic":          {"Cleanup", "both-live F40.0@3"},
+		"a cleanup deleted what a route had just left, without draining it":     {"Cleanup-selector", "both-live F36.1@1"},
+		"an undo was written on what somebody had half turned off":              {"RedBlack", "undo s31233 F45.2@2 F40.1@2 then undo"},
+		"an undo was done, and left the pin of an older run that it gave up":    {"BlueGreen-adopts", "over-half-on F21.1@2 then undo"},
+		"a cleanup left an autoscaler that a dead run had not pointed anywhere": {"RedBlack-scaled", "first F21.0@9 then cleanup"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := of[bug.subject]

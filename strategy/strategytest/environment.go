@@ -4,6 +4,7 @@ package strategytest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cutover-dev/cutover/cleanup"
@@ -197,6 +198,15 @@ func (t *trial) pods(e fault.Event) bool {
 	return ok && t.w.Crash(app, r.Name, n, back)
 }
 
+// dim is with how many replicas somebody else's revision appears: with none where
+// they would be in traffic before anybody could keep them out.
+func (t *trial) dim(replicas int) int {
+	if slices.ContainsFunc(t.w.State(app).Routes, func(r cluster.Route) bool { return r.Open }) {
+		return 0
+	}
+	return replicas
+}
+
 // rival lets somebody else deploy or clean up, from beginning to end.
 func (t *trial) rival(e fault.Event, call fault.Call) bool {
 	p := t.proof
@@ -214,7 +224,7 @@ func (t *trial) rival(e fault.Event, call fault.Call) bool {
 		if _, taken := t.w.State(app).Named("web-v000"); taken {
 			return false
 		}
-		t.w.AddFound(app, cluster.Revision{Name: "web-v000", Release: "older", Template: []byte("older"), Replicas: p.Replicas})
+		t.w.AddFound(app, cluster.Revision{Name: "web-v000", Release: "older", Template: []byte("older"), Replicas: t.dim(p.Replicas)})
 		c = t.client(p.deploy("older", p.Replicas))
 	case e.Form == 1:
 		if t.main.job.release == "" {
@@ -278,7 +288,7 @@ func (t *trial) person(e fault.Event, call fault.Call) bool {
 		if _, taken := t.w.State(app).Named(r.Name); taken {
 			return false
 		}
-		t.w.AddFound(app, cluster.Revision{Name: r.Name, Seq: r.Seq, Release: "newer", Template: []byte("newer"), Replicas: 1})
+		t.w.AddFound(app, cluster.Revision{Name: r.Name, Seq: r.Seq, Release: "newer", Template: []byte("newer"), Replicas: t.dim(1)})
 		return true
 	case e.Fault == fault.NotFound:
 		name := call.Revision.Name
@@ -295,7 +305,7 @@ func (t *trial) person(e fault.Event, call fault.Call) bool {
 			func() bool { return scale(serves, 1) },
 			func() bool { return scale(serves, -1) },
 			func() bool { return scale(dark, -dark.Replicas) },
-			func() bool { return scale(newest, 1) },
+			func() bool { return (newest.Replicas > 0 || t.dim(1) > 0) && scale(newest, 1) },
 			func() bool { return t.until(time.Minute, t.w.Seize(app, newest.Name, 5*time.Second)) },
 		}[e.Form]()
 	}

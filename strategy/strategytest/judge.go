@@ -3,6 +3,7 @@
 package strategytest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/fake"
 	"github.com/cutover-dev/cutover/fake/fault"
+	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -22,13 +24,13 @@ const (
 	Scope         = "scope"          // no object of another app is written
 	Preconditions = "preconditions"  // every write is compared with what was read
 	Evidence      = "evidence"       // one fresh, error-free look pays for one write
-	Order         = "order"          // what has traffic loses neither capacity nor its object
+	Order         = "order"          // what has traffic loses neither capacity nor its object; within bounds, not its capacity and its traffic in one write
 	Ceiling       = "ceiling"        // no more replicas are wanted, of all revisions together, than a strategy with a ceiling says
 	Share         = "share"          // what a router sends to a revision, this has the endpoints for
 	Apart         = "apart"          // pods of two revisions never run side by side, where a strategy says so
 	Drain         = "drain"          // what a node's proxy still sends requests to loses no capacity
 	Sequence      = "sequence"       // nobody writes a revision of a higher sequence than its own, unless that was given up
-	Decision      = "decision"       // good is written on proof, and a decision is never taken back
+	Decision      = "decision"       // good is written on proof, nothing is compared with its own like, and a decision is never taken back
 	Fence         = "fence"          // a write that arrives late breaks nothing
 	Abandonment   = "abandonment"    // a run that died leaves the app serving for ever
 	NoLies        = "no lies"        // what a run returns is so
@@ -65,6 +67,7 @@ type judge struct {
 
 	condemned []string         // the revisions of which a gate has said that they fail, by UID
 	kept      cluster.Revision // what a cleanup may not let go: the newest that really served
+	sizes     map[string]int   // that good revisions have when they have all, by name
 
 	author    *client
 	arriving  bool
@@ -79,12 +82,19 @@ func (j *judge) arm() {
 	j.began = t.w.Written()
 	j.written, j.lasting = j.began, t.w.Lasting(app)
 	j.floor = min(t.w.Endpoints(app), t.proof.Replicas)
+	if wanted := t.scenario.job.replicas; wanted > 0 {
+		j.floor = min(j.floor, wanted)
+	}
 	if t.proof.bounder != nil {
 		j.floor = min(j.floor, t.proof.bounds.Floor)
 	}
 	j.otherSeen = objects(t.w.State(other))
 	j.mixed = together(t.w.Pods(app)) != ""
 	j.kept = newestServing(t.w.State(app))
+	j.sizes = sizes(t.w.State(app))
+	if t.proof.cleaner != nil && j.kept.Name != "" { // while two share the traffic an autoscaler makes either smaller
+		j.floor = min(j.floor, t.w.State(app).Lasting(j.kept.Name))
+	}
 	for _, e := range t.schedule.Faults {
 		switch {
 		case e.Fault == fault.Mutated && e.Form == 0:
@@ -118,6 +128,17 @@ func newestServing(s cluster.State) (newest cluster.Revision) {
 		}
 	}
 	return newest
+}
+
+// sizes are how many replicas good revisions have when they have all.
+func sizes(s cluster.State) map[string]int {
+	all := map[string]int{}
+	for _, r := range s.Revisions {
+		if s.IsGood(r) {
+			all[r.Name] = strategy.Size(r)
+		}
+	}
+	return all
 }
 
 // objects is what identifies the objects of an app and their versions.
@@ -366,11 +387,20 @@ func (j *judge) revision(c *client, call fault.Call) {
 	if r.Replicas < found.Replicas && c.state.HasTraffic(r.Name) && j.trial.proof.ordered() {
 		j.breach(Order, fmt.Sprintf("%s takes %d of %d replicas from %s, which has traffic", c.id, found.Replicas-r.Replicas, found.Replicas, r.Name))
 	}
+	if scaler, named := c.state.ScalerOf(r.Name); named && found.Replicas > 0 && r.Replicas > 0 && r.Replicas != found.Replicas {
+		j.breach(Order, fmt.Sprintf("%s makes %d replicas of the %d of %s, which %s writes", c.id, r.Replicas, found.Replicas, r.Name, scaler.Name))
+	}
+	if off := found.Enabled && !r.Enabled; off && r.Replicas < found.Replicas && c.state.HasTraffic(r.Name) {
+		j.breach(Order, fmt.Sprintf("%s takes the traffic of %s and %d of its replicas in one write", c.id, r.Name, found.Replicas-r.Replicas))
+	}
 }
 
 func (j *judge) removes(c *client, call fault.Call, found cluster.Revision) {
 	if j.trial.proof.Careful && c.job.release == "" && !j.wild && found.Seq > j.kept.Seq && found.Outcome.Result != cluster.Failed {
 		j.breach(Sequence, fmt.Sprintf("%s sends %v, which is newer than %s, which serves: its run may be under way", c.id, call, j.kept.Name))
+	}
+	if scaler, named := c.state.ScalerOf(found.Name); named {
+		j.breach(Order, fmt.Sprintf("%s sends %v, and leaves %s pointing at nothing", c.id, call, scaler.Name))
 	}
 	if !c.state.Dark(found) {
 		j.breach(Order, fmt.Sprintf("%s sends %v, which is not dark: %d endpoints, enabled %t", c.id, call, c.state.Exposed(found.Name), found.Enabled))
@@ -520,6 +550,12 @@ func (j *judge) settled(o outcome) {
 		j.breach(Convergence, fmt.Sprintf("%s and %s are both in traffic when nothing moves any more", lit[0].Name, lit[1].Name))
 	case j.strayed(o, s, lit) != "":
 		j.breach(Convergence, j.strayed(o, s, lit))
+	case j.smaller(o, lit) != "":
+		j.breach(Convergence, j.smaller(o, lit))
+	case !j.wild && leftPinned(s) != "":
+		j.breach(Convergence, leftPinned(s))
+	case j.unscaled(s, lit) != "":
+		j.breach(Convergence, j.unscaled(s, lit))
 	case len(lit) == 1 && s.ReliedOn(lit[0].Name) < min(j.floor, lit[0].Replicas):
 		j.breach(Convergence, fmt.Sprintf("%d endpoints of %s serve when nothing moves any more, and the floor is %d", s.ReliedOn(lit[0].Name), lit[0].Name, j.floor))
 	}
@@ -541,6 +577,52 @@ func (j *judge) strayed(o outcome, s cluster.State, lit []cluster.Revision) stri
 		return fmt.Sprintf("%s was given up, %s serves, and the newest good one is %s", mine.Name, lit[0].Name, good.Name)
 	}
 	return ""
+}
+
+// smaller says that what was gone back to has not got back all that it had.
+func (j *judge) smaller(o outcome, lit []cluster.Revision) string {
+	back := o == outcome(strategy.Failed.String()) || o == done && j.trial.main.job.undo
+	if !back || j.wild || len(lit) != 1 {
+		return ""
+	}
+	if r := lit[0]; r.Replicas < j.sizes[r.Name] {
+		return fmt.Sprintf("%s has %d replicas when traffic is back, and it had %d", r.Name, r.Replicas, j.sizes[r.Name])
+	}
+	return ""
+}
+
+// leftPinned says which route is still kept to pods of one revision, and need not be:
+// nothing else has any.
+func leftPinned(s cluster.State) string {
+	awake := 0
+	for _, r := range s.Revisions {
+		if r.Replicas > 0 || r.Pods > 0 {
+			awake++
+		}
+	}
+	for _, route := range s.Traffic() {
+		if route.Pinned && awake < 2 {
+			return route.Name + " is pinned when nothing moves any more, and nothing else has pods that it would select"
+		}
+	}
+	return ""
+}
+
+// unscaled says which autoscaler does not scale what serves.
+func (j *judge) unscaled(s cluster.State, lit []cluster.Revision) string {
+	for _, route := range s.Routes {
+		if _, named := route.Weights[lit[0].Name]; route.Scaler && !named && !j.wild && len(lit) == 1 {
+			return fmt.Sprintf("%s names %v when nothing moves any more, and %s serves", route.Name, route.Weights, lit[0].Name)
+		}
+	}
+	return ""
+}
+
+// compares judges what a gate is given to compare a revision with.
+func (j *judge) compares(c *client, look health.Look) {
+	if base := look.Baseline; base.Name != "" && bytes.Equal(base.Template, look.Revision.Template) {
+		j.breach(Decision, fmt.Sprintf("%s lets a gate compare %s with %s, which is made of the same template", c.id, look.Revision.Name, base.Name))
+	}
 }
 
 // scoped judges that nobody has touched another app.

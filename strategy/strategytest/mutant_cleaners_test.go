@@ -275,6 +275,22 @@ func wrongCleaners() []mutant {
 			cleaner: sweep(loop{never: true}.run, sweeping),
 		},
 		{
+			name: "cleaner-autoscaler-forgotten", law: Order, of: ofScaledCleanup,
+			mistake: "What an autoscaler names is deleted like anything else.",
+			like:    "an autoscaler that has done nothing for months, and nobody has noticed",
+			cleaner: sweep(nil, misread(sweeping, unscaled)),
+		},
+		{
+			name: "cleaner-pin-forgotten", law: Convergence, of: ofPinned,
+			mistake: "What a dead run has left is deleted, and the pin that it had put on stays.",
+			like:    "a Service that empties months later, when somebody changes a template",
+			cleaner: sweep(nil, misread(sweeping, func(in *strategy.Input) {
+				for i := range in.State.Routes {
+					in.State.Routes[i].Pinned = false
+				}
+			})),
+		},
+		{
 			name: "cleaner-by-prefix", law: Scope, of: ofCleanup,
 			mistake: "It goes through all apps whose names it can list.",
 			like:    "a script that was meant for one app, and had the rights for all",

@@ -13,8 +13,8 @@ import (
 	"github.com/cutover-dev/cutover/strategy"
 )
 
-// three is a group of three, of which the last one gets ready after the others.
-func three() []Side {
+// trio is a group of three, of which the last one gets ready after the others.
+func trio() []Side {
 	of := strategy.RedBlack{Ready: time.Minute, After: Gate("after"), Drain: 5 * time.Second}
 	return []Side{
 		{Name: "first", Strategy: of},
@@ -28,7 +28,7 @@ var (
 	ofGroup = twin{name: "group", joined: func(m mutant) *groupProof {
 		o := joined
 		o.Engine = m.group
-		return newGroupProof(three(), o)
+		return newGroupProof(trio(), o)
 	}}
 	ofWaves = twin{name: "waves", joined: func(m mutant) *groupProof {
 		return newWavesProof(redBlack, WavesOptions{Replicas: joined.Replicas, Poll: joined.Poll, Engine: m.waves})

@@ -349,6 +349,27 @@ func wrongStrategies() []mutant {
 			}),
 		},
 		{
+			name: "strategy-autoscaler-forgotten", law: Convergence, of: ofScaled,
+			mistake:  "The autoscaler is left at the version that has no traffic any more.",
+			like:     "a scaleTargetRef with the name of one version in it",
+			strategy: misread(redBlack, unscaled),
+		},
+		{
+			name: "strategy-pulls-at-replicas", law: Order, of: bareScaled,
+			mistake: "What the new one needs to serve is wanted of the old one, too, whoever writes its size.",
+			like:    "a deploy tool and an autoscaler that undo each other",
+			strategy: exchange(redBlack, func(in strategy.Input, step strategy.Step) strategy.Step {
+				mine, found := in.Mine()
+				for _, old := range olds(in) {
+					if found && !mine.Enabled && old.Enabled && old.Replicas <= mine.Replicas {
+						old.Replicas = mine.Replicas + 1
+						return strategy.Put{Revision: old, Why: "room for what comes back"}
+					}
+				}
+				return step
+			}),
+		},
+		{
 			name: "strategy-never-done", law: Termination, of: ofRedBlack,
 			mistake: "It stays to watch when all is done.",
 			like:    "a rollout that is completed by an event that never comes",
@@ -360,6 +381,11 @@ func wrongStrategies() []mutant {
 			}),
 		},
 	}
+}
+
+// unscaled takes the autoscalers out of a State.
+func unscaled(in *strategy.Input) {
+	in.State.Routes = slices.DeleteFunc(in.State.Routes, func(r cluster.Route) bool { return r.Scaler })
 }
 
 // backToTheFirst is red-black that takes all good revisions but the first for

@@ -2,8 +2,8 @@
 // wrong. Each must die, by the law that the mistake breaks; and what it was made
 // from must live, in the same worlds.
 //
-// The strategies are in mutant_strategies_test.go, and so on: engines, guards,
-// cleaners, groups.
+// The strategies are in mutant_strategies_test.go, those with bounds of their own in
+// mutant_bounded_test.go, and so on: weights, engines, guards, cleaners, groups.
 
 package strategytest
 
@@ -54,21 +54,28 @@ var (
 	labels   = Options{Replicas: 2}
 	careful  = Options{Replicas: 2, Careful: true}
 	selector = Options{Replicas: 2, World: fake.World{Can: cluster.Can{Select: true}}}
-	batched  = Options{World: fake.World{Batch: 2}}
+	scaled   = Options{Replicas: 2, World: fake.World{Routes: []cluster.Route{
+		{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v005": 100}}, {Name: "service/web"}}}}
+	openly  = Options{Replicas: 2, World: fake.World{Can: cluster.Can{Select: true}, Routes: []cluster.Route{{Name: "service/web", Open: true}}}}
+	batched = Options{World: fake.World{Batch: 2}}
 
 	redBlack  = strategy.RedBlack{Before: Gate("before"), After: Gate("after"), Bake: 10 * time.Second, Drain: 15 * time.Second}
 	blueGreen = strategy.BlueGreen{Before: Gate("before"), After: Gate("after"), Bake: 10 * time.Second, Drain: 15 * time.Second}
 	sweeping  = cleanup.Strategy{Policy: cleanup.Policy{RunFailed: true}}
 
-	ofRedBlack  = twin{name: "RedBlack", strategy: redBlack, options: labels}
-	ofBatches   = twin{name: "RedBlack in batches", strategy: redBlack, options: batched} // TestFaults proves it
-	ofBlueGreen = twin{name: "BlueGreen", strategy: blueGreen, options: selector}
-	bareLabels  = twin{name: "RedBlack, bare loop", strategy: redBlack, options: with(labels, loop{}.run)}
-	bareRoutes  = twin{name: "BlueGreen, bare loop", strategy: blueGreen, options: with(selector, loop{}.run)}
-	ofCleanup   = twin{name: "cleanup", cleaner: sweep(nil, sweeping), options: labels}
-	ofCareful   = twin{name: "careful cleanup", cleaner: sweep(nil, cleanup.Strategy{}), options: careful}
-	bareCleanup = twin{name: "cleanup, bare loop", cleaner: sweep(loop{}.run, sweeping), options: labels}
-	overRoutes  = twin{name: "cleanup of routes, bare loop", cleaner: sweep(loop{}.run, sweeping), options: selector}
+	ofRedBlack      = twin{name: "RedBlack", strategy: redBlack, options: labels}
+	ofBatches       = twin{name: "RedBlack in batches", strategy: redBlack, options: batched} // TestFaults proves it
+	ofBlueGreen     = twin{name: "BlueGreen", strategy: blueGreen, options: selector}
+	bareLabels      = twin{name: "RedBlack, bare loop", strategy: redBlack, options: with(labels, loop{}.run)}
+	bareRoutes      = twin{name: "BlueGreen, bare loop", strategy: blueGreen, options: with(selector, loop{}.run)}
+	ofScaled        = twin{name: "RedBlack beside an autoscaler", strategy: redBlack, options: scaled}
+	bareScaled      = twin{name: "RedBlack beside an autoscaler, bare loop", strategy: redBlack, options: with(scaled, loop{}.run)}
+	ofCleanup       = twin{name: "cleanup", cleaner: sweep(nil, sweeping), options: labels}
+	ofScaledCleanup = twin{name: "cleanup beside an autoscaler", cleaner: sweep(nil, sweeping), options: scaled}
+	ofPinned        = twin{name: "cleanup of a pin", cleaner: sweep(nil, sweeping), options: openly}
+	ofCareful       = twin{name: "careful cleanup", cleaner: sweep(nil, cleanup.Strategy{}), options: careful}
+	bareCleanup     = twin{name: "cleanup, bare loop", cleaner: sweep(loop{}.run, sweeping), options: labels}
+	overRoutes      = twin{name: "cleanup of routes, bare loop", cleaner: sweep(loop{}.run, sweeping), options: selector}
 )
 
 func with(o Options, e Engine) Options {
@@ -81,7 +88,7 @@ func twins() []twin {
 }
 
 func mutants() []mutant {
-	return slices.Concat(wrongStrategies(), wrongWeights(), wrongEngines(), wrongGuards(), wrongCleaners(), wrongGroups())
+	return slices.Concat(wrongStrategies(), wrongBounded(), wrongWeights(), wrongEngines(), wrongGuards(), wrongCleaners(), wrongGroups())
 }
 
 // A death is how a mutant has died.

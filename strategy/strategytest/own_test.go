@@ -40,6 +40,12 @@ func subjects() []subject {
 	labels := strategytest.Options{World: fake.World{Batch: 2}}
 	selector := strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}
 	weights := strategytest.Options{World: fake.World{Can: cluster.Can{Weigh: true}}}
+	hpa := cluster.Route{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"web-v005": 100}}
+	sized, sizedSelector := labels, selector
+	sized.World.Routes = []cluster.Route{hpa, {Name: "service/web"}}
+	sizedSelector.World.Routes = []cluster.Route{hpa, {Name: "service/web", Weights: map[string]int{}}}
+	open := selector
+	open.World.Routes = []cluster.Route{{Name: "service/web", Open: true}}
 	careful := labels
 	careful.Careful = true
 	return []subject{
@@ -51,17 +57,25 @@ func subjects() []subject {
 			strategy: strategy.BlueGreen{Before: before, After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
 		{name: "BlueGreen-overlap", options: selector,
 			strategy: strategy.BlueGreen{Before: before, After: after, Drain: 15 * time.Second, Overlap: strategy.Always}},
+		{name: "RedBlack-scaled", options: sized,
+			strategy: strategy.RedBlack{After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
+		{name: "BlueGreen-scaled", options: sizedSelector,
+			strategy: strategy.BlueGreen{After: after, Bake: 10 * time.Second, Drain: 15 * time.Second, Keep: keep}},
+		{name: "BlueGreen-adopts", options: open, strategy: strategy.BlueGreen{Before: before, After: after, Drain: 15 * time.Second}},
 		{name: "Rolling", options: labels, strategy: strategy.Rolling{Before: before, After: after}},
 		{name: "Rolling-batches", options: selector, strategy: strategy.Rolling{Surge: "1", Unavailable: "0", Between: between, Pause: 10 * time.Second}},
 		{name: "Recreate", options: labels, strategy: strategy.Recreate{Before: before, After: after}},
 		{name: "Recreate-selector", options: selector, strategy: strategy.Recreate{}},
-		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 20, Gate: stage}, {Percent: 50, Hold: 10 * time.Second}},
+		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 20, Gate: stage}, {Percent: 60, Hold: 10 * time.Second}},
 			Baseline: true, Before: before, Drain: 15 * time.Second}},
 		{name: "Canary-weights", options: weights, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 5, Gate: stage}, {Percent: 20, Hold: 10 * time.Second}},
 			Baseline: true, Before: before, Drain: 15 * time.Second}},
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
 		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+		{name: "Cleanup-scaled", options: sized, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+		{name: "Cleanup-scaled-selector", options: sizedSelector, cleaner: sweep(cleanup.Policy{RunFailed: true})},
+		{name: "Cleanup-pinned", options: open, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Group", group: sides()},
 		{name: "Group-beside", group: besides()},
 		{name: "Waves", waves: true, strategy: sailing},

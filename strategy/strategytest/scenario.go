@@ -6,6 +6,7 @@ package strategytest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cutover-dev/cutover/cleanup"
@@ -188,6 +189,9 @@ func (p *proof) scenariosOf(gates []string) []scenario {
 	if len(gates) > 0 {
 		last := gates[len(gates)-1]
 		all = append(all, scenario{name: "third-" + last + "-fails", start: deployed("build-2"), job: fails(p.deploy("build-3", 0), last)})
+		if p.Replicas > 1 {
+			all = append(all, scenario{name: "smaller-" + last + "-fails", start: older, job: fails(p.deploy("build-2", p.Replicas-1), last)})
+		}
 	}
 	return all
 }
@@ -197,16 +201,37 @@ func left(t *trial, name string, seq int64, replicas int, on bool) {
 	t.w.AddFound(app, cluster.Revision{Name: name, Seq: seq, Replicas: replicas, Enabled: on, Template: []byte(name)})
 }
 
-// sweeps lists the scenarios of a cleanup: the three half-states that people
-// are left with, and their variants.
+// sweeps lists the scenarios of a cleanup.
 func (p *proof) sweeps() []scenario {
+	if slices.ContainsFunc(p.World.Routes, func(r cluster.Route) bool { return r.Open }) {
+		return p.pinned()
+	}
+	return p.halves()
+}
+
+// pinned are what a run that died leaves where whatever has pods is in traffic: a
+// route that is kept to what serves, and a revision without pods, or with some.
+func (p *proof) pinned() []scenario {
+	return []scenario{
+		{name: "one", start: older, job: p.cleaning()},
+		{name: "pinned", start: dead("build-2", 2), job: p.cleaning()},
+		{name: "pinned-raised", start: dead("build-2", 3), job: p.cleaning()},
+	}
+}
+
+// cleaning is the job of the cleanup under test.
+func (p *proof) cleaning() job {
+	return job{name: "cleanup", run: func(ctx context.Context, r strategy.Runner) error { return p.cleaner(ctx, r, app) }}
+}
+
+// halves are the three half-states that people are left with, and their variants.
+func (p *proof) halves() []scenario {
 	n := p.Replicas
 	half := func(t *trial, name string) {
 		for range n - 1 {
 			t.w.FlipPod(app, name)
 		}
 	}
-	sweep := job{name: "cleanup", run: func(ctx context.Context, r strategy.Runner) error { return p.cleaner(ctx, r, app) }}
 	all := []struct {
 		name  string
 		start func(*trial)
@@ -236,7 +261,7 @@ func (p *proof) sweeps() []scenario {
 	}
 	var scenarios []scenario
 	for _, s := range all {
-		scenarios = append(scenarios, scenario{name: s.name, start: func(t *trial) { s.start(t); t.pass(time.Minute) }, job: sweep})
+		scenarios = append(scenarios, scenario{name: s.name, start: func(t *trial) { s.start(t); t.pass(time.Minute) }, job: p.cleaning()})
 	}
 	return scenarios
 }

@@ -119,8 +119,20 @@ func (p *proof) state(revisions ...cluster.Revision) cluster.State {
 	if len(route.Weights) == 2 && can.Weigh {
 		route.Weights[revisions[0].Name], route.Weights[revisions[1].Name] = 70, 30
 	}
-	s.Routes = []cluster.Route{route}
+	s.Routes = append(p.scalers(revisions), route)
 	return s
+}
+
+// scalers are the autoscalers of the world, which name the oldest revision.
+func (p *proof) scalers(revisions []cluster.Revision) []cluster.Route {
+	var all []cluster.Route
+	for _, route := range p.World.Routes {
+		if route.Scaler {
+			route.Version, route.Weights = "1", map[string]int{revisions[0].Name: 100}
+			all = append(all, route)
+		}
+	}
+	return all
 }
 
 // plans plans from more States than a world can be in, twice from each.

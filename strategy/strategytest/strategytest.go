@@ -227,6 +227,7 @@ func (g gate) Check(ctx context.Context, look health.Look) (v health.Verdict, wh
 	if !ok {
 		return health.Pass, "", nil
 	}
+	in.trial.judge.compares(in.client, look)
 	v = health.Pass
 	e, planned := in.client.cluster.Ask(ctx, app, func(context.Context) { v, why = in.trial.verdict(in.client, g.name) })
 	if planned {

@@ -122,8 +122,27 @@ func (p *proof) trial(s Schedule, sc scenario, listens *tale) *trial {
 // start brings the world to where its scenario begins, and begins to judge.
 func (t *trial) start() {
 	t.w.AddFound(other, cluster.Revision{Name: "other-v001", Seq: 1, Replicas: 1, Enabled: true, Template: []byte("other")})
+	for _, route := range t.proof.World.Routes {
+		if route.Scaler {
+			t.w.Scale(app, route.Name, t.measured, 10*time.Second)
+		}
+	}
 	t.scenario.start(t)
 	t.judge.arm()
+}
+
+// measured is how many replicas an autoscaler makes of a revision: as many as a
+// release is to have, if it has all the traffic, its share of them if it has some,
+// and one if it has none. Where the world was disturbed, what it makes of that is
+// its own business.
+func (t *trial) measured(r cluster.Revision) int {
+	s := t.w.State(app)
+	mine, all := s.Exposed(r.Name), max(1, s.Serving())
+	n := max(1, (t.proof.Replicas*mine+all-1)/all)
+	if t.judge.wild {
+		t.judge.floor = min(t.judge.floor, n)
+	}
+	return n
 }
 
 func (t *trial) changed() {

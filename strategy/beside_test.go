@@ -1,0 +1,60 @@
+// Two revisions that share a route, and one that is kept out of it.
+
+package strategy_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
+	"github.com/cutover-dev/cutover/strategy"
+)
+
+// A roll by a selector took the last replica of one side while the Service still
+// selected both. Once that side slept nothing showed that it did: the Service stayed
+// open to every version, and neither an undo nor the next release could be made.
+func TestBugARollLeftItsRouteOpenToBoth(t *testing.T) {
+	failing := health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Fail, "5xx", nil })
+	stages := []strategy.Stage{{Percent: 30}}
+	for name, s := range map[string]strategy.Strategy{
+		"rolling":                  strategy.Rolling{},
+		"rolling, no surge":        strategy.Rolling{Surge: "0", Unavailable: "1"},
+		"canary":                   strategy.Canary{Stages: stages, Drain: -1},
+		"rolling, and it fails":    strategy.Rolling{After: failing},
+		"rolling, fails half-way":  strategy.Rolling{Between: failing},
+		"canary, and it fails":     strategy.Canary{Stages: stages, After: failing, Drain: -1},
+		"canary, fails at a stage": strategy.Canary{Stages: []strategy.Stage{{Percent: 30, Gate: failing}}, Drain: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := older(cluster.Can{Select: true})
+			r, shared := runner(w, "run"), false
+			r.Trace = func(e strategy.Event) {
+				put, ok := e.Step.(strategy.Put)
+				for _, route := range e.Input.State.Traffic() {
+					_, named := route.Weights[put.Revision.Name]
+					shared = shared || len(route.Weights) > 1
+					require.False(t, ok && put.Revision.Replicas == 0 && named && len(route.Weights) > 1, "%v, and %s names %v", e, route.Name, route.Weights)
+				}
+			}
+			_ = bounded(t, r, build("b2"), s)
+			require.True(t, shared, "they never shared it")
+			require.Equal(t, 3, w.State("web").Serving())
+			require.Len(t, w.State("web").Routes[0].Weights, 1)
+		})
+	}
+}
+
+// Created without replicas, for it would have been in traffic at once, it was found
+// with one: an admission had made that of none. It got all the traffic.
+func TestBugOneReplicaOfNoneGotAllTheTraffic(t *testing.T) {
+	w := older(cluster.Can{Select: true})
+	w.AddFound("web", cluster.Revision{Name: "web-v002", Seq: 2, Release: "b2", Template: []byte("b2"), Replicas: 1, Note: "size 3"})
+	require.NoError(t, w.Sleep(ctx, time.Minute))
+	put, ok := strategy.BlueGreen{}.Next(strategy.Input{App: "web", Target: build("b2"), State: w.State("web")}).(strategy.Put)
+	require.True(t, ok)
+	require.Equal(t, 3, put.Revision.Replicas)
+}
