@@ -19,6 +19,44 @@ func parted(in Input, r, keep cluster.Revision, fewer int) Step {
 	return bySelector{}.leave(in, r, keep)
 }
 
+// sharer returns the newest of two revisions that share a route of which one was to
+// give way: a run that moved traffic from the one to the other has died, or still
+// does. While they do, nothing in the route keeps the pods of a third one out.
+func sharer(in Input, mine cluster.Revision) (newest cluster.Revision, shared bool) {
+	if !in.State.Can.Select || in.State.Can.Enable {
+		return newest, false
+	}
+	for _, route := range in.State.Traffic() {
+		n := 0
+		for _, r := range in.State.Revisions {
+			if _, named := route.Weights[r.Name]; named && r.Name != mine.Name {
+				n, newest = n+1, r
+			}
+		}
+		if n > 1 {
+			return newest, true
+		}
+	}
+	return newest, false
+}
+
+// unshared has back give what two revisions share back to the good one, before the
+// new one gets a pod.
+func (ru Rules) unshared(in Input, mine cluster.Revision, back func(in Input, good, bad cluster.Revision) Step) Step {
+	bad, shared := sharer(in, mine)
+	if !shared || mine.Replicas > 0 || mine.Outcome.Result != cluster.Undecided {
+		return nil
+	}
+	if step := Supersede(in, mine); step != nil {
+		return step
+	}
+	good, ok := in.State.NewestGood(mine)
+	if !ok {
+		return fail(in, mine, "a route is shared by "+bad.Name+" and another one, and neither is good: there is nothing to give it to alone")
+	}
+	return ru.within(in, back(in, good, bad), func(found string) Step { return fail(in, mine, found) }, in.State.Revisions...)
+}
+
 // freed waits, where a route of ours is still pinned, for the last pods of what was
 // given up with the revision: then the pin comes off. It waits for nobody who is to
 // have pods.

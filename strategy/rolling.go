@@ -100,6 +100,12 @@ func (ro Rolling) first(in Input, mine cluster.Revision) Step {
 		return sizeless(mine)
 	}
 	bounds := ro.roll().bounds(n)
+	back := func(in Input, good, bad cluster.Revision) Step {
+		return ru.backTo(in, func(_ Input, n int) Bounds { return ro.roll().bounds(n) }, good, bad)
+	}
+	if step := ru.unshared(in, mine, back); step != nil {
+		return step
+	}
 	step := ru.enter(in, bounds, mine, max(1, bounds.Ceiling-n), n, ru.judged, "its first batch is ready")
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
 }

@@ -129,16 +129,11 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	if step := ru.within(in, ru.move.hold(in, mine), failed, mine); step != nil {
 		return step
 	}
-	n := in.sizeOf(mine)
-	first := n
-	if ru.begin != nil {
-		first = ru.begin(n)
+	if step := ru.unshared(in, mine, ru.alone); step != nil {
+		return step
 	}
-	switch {
-	case n == 0:
-		return sizeless(mine)
-	case mine.Replicas == 0, mine.Replicas < first && !mine.Enabled && !in.sizes(mine):
-		return resized(in, mine, first, n, fmt.Sprintf("it has %d of %d replicas", mine.Replicas, first))
+	if step := ru.filled(in, mine); step != nil {
+		return step
 	}
 	if !mine.Enabled {
 		if step := boot(in, mine, ru.Ready); step != nil {
@@ -149,6 +144,27 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 		return step
 	}
 	return ru.within(in, ru.move.to(in, mine, "it is ready"), failed, mine)
+}
+
+// filled gives the new revision the replicas that it begins with. It may have been
+// created without, be taken up again, or somebody else may have made one of none.
+func (ru Rules) filled(in Input, mine cluster.Revision) Step {
+	n := in.sizeOf(mine)
+	first := n
+	if ru.begin != nil {
+		first = ru.begin(n)
+	}
+	why := fmt.Sprintf("it has %d of %d replicas", mine.Replicas, first)
+	settled := mine.Enabled && figure(mine.Note, sized) == 0 // else that many are noted as wanted
+	switch {
+	case n == 0:
+		return sizeless(mine)
+	case mine.Replicas >= first, mine.Replicas > 0 && settled:
+		return nil
+	case in.sizes(mine):
+		return enlarge(in, mine, first, why)
+	}
+	return resized(in, mine, first, n, why)
 }
 
 // judged asks Before, unless the revision has its traffic by right: what somebody
@@ -412,6 +428,14 @@ func (ru Rules) bringBack(in Input, back cluster.Revision) Step {
 		return nil
 	}
 	return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s are back", serves, back.Replicas, back.Name)}
+}
+
+// alone gives a good revision its capacity and all the traffic back.
+func (ru Rules) alone(in Input, back, _ cluster.Revision) Step {
+	if step := ru.bringBack(in, back); step != nil {
+		return step
+	}
+	return ru.move.off(in, back, "traffic goes back to it")
 }
 
 // byLabel moves traffic by Put's Enabled, revision by revision.

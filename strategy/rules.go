@@ -67,14 +67,15 @@ func create(in Input, begin func(n int) int, entry string) Step {
 	for _, taken := in.State.Named(cluster.RevisionName(in.App, seq, "")); taken; _, taken = in.State.Named(cluster.RevisionName(in.App, seq, "")) {
 		seq++ // somebody else's, with another sequence than its name says
 	}
+	_, shared := sharer(in, cluster.Revision{})
 	open := in.State.Can.Select && slices.ContainsFunc(in.State.Traffic(), func(r cluster.Route) bool { return r.Open || r.Pinned })
 	r := cluster.Revision{
 		Name: cluster.RevisionName(in.App, seq, ""), Release: in.Target.Release, Seq: seq,
 		Template: in.Target.Template, Replicas: replicas, Note: entry,
 	}
 	switch {
-	case open:
-		r.Replicas = 0 // its pods would get traffic as soon as they are ready, see hold
+	case open, shared:
+		r.Replicas = 0 // its pods would get traffic as soon as they are ready, see hold and unshared
 	case begin != nil:
 		r.Replicas = min(replicas, begin(replicas))
 	}

@@ -233,6 +233,9 @@ func (with *roster) checkBirth(w *workload) error {
 	for _, t := range with.traffic() {
 		if with.can.Select && w.selectedBy(t.Spec.Selector) {
 			if w.asleep() { // it has no pods yet, and the Service can be kept from them
+				if len(with.selected(t.Spec.Selector)) > 1 {
+					continue // two share it, until one of them goes
+				}
 				if _, err := with.pinnable(t.Service); err != nil {
 					return fmt.Errorf("create %s: Service %q (%s) would select its pods as soon as it has some: %w", w, t.Name, written(t.Spec.Selector), err)
 				}

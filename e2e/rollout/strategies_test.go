@@ -120,7 +120,6 @@ type way struct {
 	traffic kube.Mode
 	promise
 	third int  // the ceiling while a third release takes over from a second one half-way; 0: any
-	two   bool // a third one is refused then: nothing in the Service's selector tells the two that share it from it
 	warm  int  // pods of the old version that stay
 	final bool // there is no way back from a good release
 }
@@ -157,11 +156,11 @@ var ways = []way{
 		}},
 	{name: "rolling", promise: promise{floor: 3, ceiling: 5}, third: 5, with: rolling("", "")},
 	{name: "rolling, no surge", promise: promise{floor: 2, ceiling: 4}, third: 4, with: rolling("0", "50%")},
-	{name: "rolling, by a selector", two: true, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 5}, third: 5, with: rolling("", "")},
-	{name: "rolling, Deployments", two: true, kind: kube.Deployment, traffic: kube.Selector, promise: promise{floor: 4, ceiling: 5}, third: 5, with: rolling("1", "0")},
+	{name: "rolling, by a selector", traffic: kube.Selector, promise: promise{floor: 3, ceiling: 5}, third: 5, with: rolling("", "")},
+	{name: "rolling, Deployments", kind: kube.Deployment, traffic: kube.Selector, promise: promise{floor: 4, ceiling: 5}, third: 5, with: rolling("1", "0")},
 	{name: "canary", promise: promise{floor: 3, ceiling: 4 + 2 + 2}, third: 4 + 2 + 2 + 2, with: canary},
-	{name: "canary, by a selector", two: true, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 4 + 2}, third: 4 + 2, with: lonely},
-	{name: "canary, Deployments", two: true, kind: kube.Deployment, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 4 + 2}, third: 4 + 2, with: lonely},
+	{name: "canary, by a selector", traffic: kube.Selector, promise: promise{floor: 3, ceiling: 4 + 2}, third: 4 + 2, with: lonely},
+	{name: "canary, Deployments", kind: kube.Deployment, traffic: kube.Selector, promise: promise{floor: 3, ceiling: 4 + 2}, third: 4 + 2, with: lonely},
 	{name: "red-black in stages", promise: promise{floor: 4, ceiling: 4 + 4}, warm: 4,
 		with: func(during, after health.Gate) strategy.Strategy {
 			return strategy.RedBlack{Stages: climbs(during), After: after, Drain: -1}
@@ -603,32 +602,12 @@ func TestStrategiesSuperseded(t *testing.T) {
 		third, err := p.target("3")
 		require.NoError(t, err)
 		third.Replicas = p.replicas // in the gap of a Recreate nothing serves that it could be as large as
-		if way.two {
-			way.refusesAThird(t, p, third)
-			requireAbort(t, strategy.Failed, <-ended)
-			require.NoError(t, p.deploy("3", way.with(nil, nil)))
-			p.servesAlone(p.shop, "3", "1", way.warm)
-			p.judged()
-			return
-		}
 		_, err = p.runner(p.cluster).Run(t.Context(), p.app, third, way.with(nil, nil))
 		require.NoError(t, err)
 		requireAbort(t, strategy.Superseded, <-ended)
 		p.servesAlone(p.shop, "3", "1", way.warm)
 		p.judged()
 	})
-}
-
-// refusesAThird requires that a third release is refused while two share the
-// Service, with nothing made; and undoes the second one.
-func (w way) refusesAThird(t *testing.T, p *premises, third cluster.Target) {
-	creates := p.creates()
-	_, err := p.runner(p.cluster).Run(t.Context(), p.app, third, w.with(nil, nil))
-	requireAbort(t, strategy.Refused, err)
-	require.Equal(t, creates, p.creates())
-	_, err = p.runner(p.cluster).Run(t.Context(), p.app, cluster.Target{Release: "2"}, strategy.Undo(w.with(nil, nil), "3 is to come"))
-	require.NoError(t, err)
-	p.servesAlone(p.shop, "1", "2", 0)
 }
 
 func requireAbort(t *testing.T, kind strategy.Kind, err error) {
