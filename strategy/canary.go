@@ -192,7 +192,8 @@ func (ca Canary) proving(mine cluster.Revision) bool {
 // have some.
 func otherLit(in Input) bool {
 	for _, r := range in.State.Revisions {
-		if r.Release != in.Target.Release && lit(in.State, r) {
+		nowhere := byRouter(in) && !in.State.HasTraffic(r.Name) // its share, if it has one
+		if r.Release != in.Target.Release && lit(in.State, r) && !nowhere {
 			return true
 		}
 	}

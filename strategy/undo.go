@@ -53,13 +53,14 @@ func (u undo) Next(in Input) Step {
 
 // Redo returns a strategy that takes an undo back, be it under way or done: the
 // target's release is undecided again, and goes into traffic in the way of s, with
-// all its gates. What of it is still warm need not be made anew. A run of the Undo
+// all its gates; what of it still has traffic goes on from the stage that it was at.
+// What of it is still warm need not be made anew. A run of the Undo
 // that is still at work stops as superseded. It must be given the Release by name;
 // run again, it goes on from where it was.
 //
-// It refuses, before any write, if the release is not there, if a newer one is, or
-// if it was given up for another reason than an Undo: what a gate has said stays
-// said, and such a release is deployed again under another name.
+// It refuses, before any write, if the release is not there, or if a newer one is.
+// One that was given up for another reason than an Undo stays so, as when it is
+// deployed again: what a gate has said stays said.
 func Redo(s Strategy, why string) Strategy { return redo{undo{s, why}} }
 
 type redo struct{ undo }
@@ -74,16 +75,14 @@ func (re redo) Next(in Input) Step {
 		return step
 	case mine.Outcome.Undone():
 		return again(in, mine, because(redone, re.why))
-	case mine.Outcome.Result == cluster.Failed:
-		return Abort{Unfit, mine.Name + " was not undone, but given up: " + mine.Outcome.Why + "; mend it and deploy it as a new release"}
 	}
 	return re.strategy.Next(in)
 }
 
 // again makes a revision undecided. It is to be as large as it was, or as what
-// serves now, and proves itself anew at every stage.
+// serves now, and proves itself anew at every stage if it is dark.
 func again(in Input, mine cluster.Revision, why string) Step {
-	if strings.Contains(mine.Note, staged) {
+	if strings.Contains(mine.Note, staged) && !lit(in.State, mine) {
 		mine = note(mine, staged, "1")
 	}
 	if n := max(Size(mine), in.replicas()); mine.Replicas < n {

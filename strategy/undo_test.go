@@ -33,14 +33,16 @@ func TestRedoBegins(t *testing.T) {
 		return func(r *cluster.Revision) { r.Outcome = cluster.Outcome{Result: cluster.Failed, Why: why} }
 	}
 	one, serves := rev(1, on, isGood), endpoints{"web-v001": 3}
+	none := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready = 0, 0, 0 }
 	staged := func(r *cluster.Revision) { r.Note = "stage passed; size 3" }
 	redo := strategy.Redo(strategy.RedBlack{}, "it was the database")
 	says(t, redo, []row{
 		{"it is undecided again", to("b-v002", byLabels(serves, one, rev(2, undone("undone: by ops")))), "put web-v002 x3 off: redone: it was the database"},
 		{"for no reason", to("b-v002", byLabels(serves, one, rev(2, undone("undone")))), "put web-v002 x3 off: redone: it was the database"},
 		{"then traffic comes back", to("b-v002", byLabels(serves, one, rev(2))), "put web-v002 x3 on: it is ready"},
-		{"a gate has said no", to("b-v002", byLabels(serves, one, rev(2, hasFailed))), "abort (unfit): web-v002 was not undone, but given up"},
-		{"a gate's reason begins alike", to("b-v002", byLabels(serves, one, rev(2, undone("undone migrations")))), "abort (unfit): web-v002 was not undone"},
+		{"a gate has said no", to("b-v002", byLabels(serves, one, rev(2, hasFailed, none))), "abort (failed)"},
+		{"a gate has said no after the redo", to("b-v002", byLabels(live, one, rev(2, on, hasFailed))), "put web-v002 x3 off failed: traffic goes back"},
+		{"a gate's reason begins alike", to("b-v002", byLabels(serves, one, rev(2, none, undone("undone migrations")))), "abort (failed): undone migrations"},
 		{"a newer one is there", to("b-v001", byLabels(endpoints{"web-v002": 3}, rev(1, undone("undone")), rev(2, on, isGood))), "abort (superseded)"},
 		{"it is not there", to("b9", byLabels(serves, one)), "abort (unfit): there is no revision of this release to redo"},
 	})

@@ -5,7 +5,6 @@ package strategy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -162,16 +161,34 @@ func losers(s cluster.State, to cluster.Revision) []cluster.Revision {
 // leave takes one revision off its routes. What it had goes to another one.
 func (m byWeight) leave(in Input, r, keep cluster.Revision) Step {
 	for _, route := range in.State.Traffic() {
-		if share, named := route.Weights[r.Name]; named {
-			weights := maps.Clone(route.Weights)
-			delete(weights, r.Name)
-			weights[keep.Name] += share
+		if _, named := route.Weights[r.Name]; named {
+			weights := shareOut(in.State, route, r, keep)
 			route.Note = m.note(in.State, route, weights, keep)
 			route.Weights = weights
 			return SetRoute{route, r.Name + " leaves traffic"}
 		}
 	}
 	return gone(in, r)
+}
+
+// shareOut returns the weights of a route without a revision. What it had, and what
+// those had that are gone, goes to keep or, if that cannot bear it, to who can most.
+func shareOut(s cluster.State, route cluster.Route, r, keep cluster.Revision) map[string]int {
+	weights, rest, most := map[string]int{}, 100, keep
+	for _, other := range s.Revisions {
+		if share, named := route.Weights[other.Name]; named && other.Name != r.Name {
+			weights[other.Name] = share
+			rest -= share
+			if surely(s, other) > surely(s, most) {
+				most = other
+			}
+		}
+	}
+	if bears(s, keep) < weights[keep.Name]+rest {
+		keep = most
+	}
+	weights[keep.Name] += rest
+	return weights
 }
 
 func (m byWeight) off(in Input, keep cluster.Revision, why string) Step {

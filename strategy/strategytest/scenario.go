@@ -188,6 +188,7 @@ func (p *proof) scenariosOf(gates []string) []scenario {
 	}
 	if len(gates) > 0 {
 		last := gates[len(gates)-1]
+		all = append(all, scenario{name: "redo-" + last + "-fails", start: halfUndone(3), job: fails(p.redo("build-2"), last)})
 		all = append(all, scenario{name: "third-" + last + "-fails", start: deployed("build-2"), job: fails(p.deploy("build-3", 0), last)})
 		if p.Replicas > 1 {
 			all = append(all, scenario{name: "smaller-" + last + "-fails", start: older, job: fails(p.deploy("build-2", p.Replicas-1), last)})
