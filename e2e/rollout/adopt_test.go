@@ -322,7 +322,8 @@ func TestAdoptKilledAtEveryWrite(t *testing.T) {
 				command: func(w *world) func(*controlplane.Proxy) *exec.Cmd {
 					return w.childProcess(c.task, childKind+"="+c.kind.String())
 				},
-				over: func(w *world) bool { return w.podsAt("old") == c.old && w.podsAt("new") == c.new },
+				over:  func(w *world) bool { return w.podsAt("old") == c.old && w.podsAt("new") == c.new },
+				brief: true,
 			}.killedEverywhere(t)
 		})
 	}

@@ -84,6 +84,7 @@ func TestAutoscaledRedBlackKilledAtEveryWrite(t *testing.T) {
 		make: withAutoscaler(tutorial, 2, app, "ReplicaSet", "imageresizer-v001", "imageresizer-v002"), floor: 2,
 		command: func(w *world) func(*controlplane.Proxy) *exec.Cmd { return w.childProcess("red-black, autoscaled") },
 		over:    func(w *world) bool { return w.pods()["imageresizer-v001"] == 0 },
+		brief:   true,
 	}.killedEverywhere(t)
 }
 
@@ -93,6 +94,7 @@ func TestAutoscaledBlueGreenKilledAtEveryWrite(t *testing.T) {
 		make: withAutoscaler(busybox, 2, "busybox1", "Deployment", "busybox-1.10", newVersion), floor: 2,
 		command: func(w *world) func(*controlplane.Proxy) *exec.Cmd { return w.childProcess("blue-green, autoscaled") },
 		over:    func(w *world) bool { return len(w.kubectl("get", "pods", "--no-headers")) == 2 },
+		brief:   true,
 	}.killedEverywhere(t)
 }
 

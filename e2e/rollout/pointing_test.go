@@ -44,6 +44,7 @@ func TestCleanupPointsAnAutoscalerAtWhatItKeepsKilledAtEveryWrite(t *testing.T) 
 		make: withAutoscaler(tutorial+superfluous, 2, app, "ReplicaSet", "imageresizer-v002", "imageresizer-v001"), floor: 2,
 		command: func(w *world) func(*controlplane.Proxy) *exec.Cmd { return w.childProcess("cleanup, autoscaled") },
 		over:    func(w *world) bool { return len(w.kubectl("get", "pods", "--no-headers")) == 2 },
+		brief:   true,
 	}.killedEverywhere(t)
 }
 

@@ -671,6 +671,7 @@ func TestStrategiesKilledAtEveryWrite(t *testing.T) {
 					pods, serve := w.images(d.shop)
 					return maps.Equal(map[string]int{"2": 2}, pods) && maps.Equal(pods, serve)
 				},
+				brief: true,
 			}.killedEverywhere(t)
 		})
 	}
