@@ -63,13 +63,13 @@ bench-switch:
 
 # The last lines of these say what was counted.
 faults:
-	@out=$$(go test -count 1 -timeout 20m -run '^TestFaults$$' -v ./strategy/strategytest 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | sed -n 's/^ *own_test.go:[0-9]*: //p'
+	@out=$$(go test -count 1 -timeout 40m -run '^TestFaults$$' -v ./strategy/strategytest 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | sed -n 's/^ *own_test.go:[0-9]*: //p'
 
 faults-pairs:
 	@out=$$(CUTOVER_PAIRS=1 go test -count 1 -timeout 120m -run '^TestPairs$$' -v ./strategy/strategytest 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | sed -n 's/^ *pairs_test.go:[0-9]*: //p'
 
 mutants:
-	@out=$$(go test -count 1 -timeout 10m -run '^TestMutants$$' -v ./strategy/strategytest 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | sed -n 's/^ *\(| .*\)/\1/p; s/^ *\(mutants: .*\)/\1/p'
+	@out=$$(go test -count 1 -timeout 30m -run '^TestMutants$$' -v ./strategy/strategytest 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | sed -n 's/^ *\(| .*\)/\1/p; s/^ *\(mutants: .*\)/\1/p'
 
 mutants-generated:
 	@go run ./internal/mutants/generate -survivors

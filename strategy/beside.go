@@ -40,7 +40,7 @@ func sharer(in Input, mine cluster.Revision) (newest cluster.Revision, shared bo
 	return newest, false
 }
 
-// unshared has back give what two revisions share back to the good one, before the
+// unshared has back give what two revisions share to the good one alone, before the
 // new one gets a pod.
 func (ru Rules) unshared(in Input, mine cluster.Revision, back func(in Input, good, bad cluster.Revision) Step) Step {
 	bad, shared := sharer(in, mine)
@@ -51,8 +51,10 @@ func (ru Rules) unshared(in Input, mine cluster.Revision, back func(in Input, go
 		return step
 	}
 	good, ok := in.State.NewestGood(mine)
-	if !ok {
-		return fail(in, mine, "a route is shared by "+bad.Name+" and another one, and neither is good: there is nothing to give it to alone")
+	for _, r := range in.State.Revisions {
+		if !ok && surely(in.State, r) > surely(in.State, good) { // nobody is good: whoever serves most serves on
+			good = r
+		}
 	}
 	return ru.within(in, back(in, good, bad), func(found string) Step { return fail(in, mine, found) }, in.State.Revisions...)
 }

@@ -429,12 +429,28 @@ func (g *Guard) least(now int) int {
 	return now
 }
 
+// largest is how many replicas the largest revision has that serves: what two share,
+// of which neither is good, one of them can bear.
+func (g *Guard) largest() int {
+	most := 0
+	for _, r := range g.state.Revisions {
+		if g.state.HasTraffic(r.Name) {
+			most = max(most, r.Replicas)
+		}
+	}
+	return most
+}
+
 // wanted is how many replicas the run is about: those of its revision or, once
-// that was given up, those of what it goes back to. 0: nobody knows.
+// that was given up or while it has none, those of what it goes back to. 0: nobody
+// knows.
 func (g *Guard) wanted() int {
 	mine, ok := g.state.Find(g.rules.Release)
 	if ok && (mine.Outcome.Result == cluster.Failed || mine.Replicas == 0) {
-		back, _ := g.state.NewestGood(mine)
+		back, good := g.state.NewestGood(mine)
+		if !good && mine.Outcome.Result == cluster.Undecided {
+			return g.largest()
+		}
 		return back.Replicas
 	}
 	if g.rules.Replicas > 0 || !ok {

@@ -34,6 +34,14 @@ func TestBugs(t *testing.T) {
 		"an undo was written on what somebody had half turned off":              {"RedBlack", "undo s31233 F45.2@2 F40.1@2 then undo"},
 		"an undo was done, and left the pin of an older run that it gave up":    {"BlueGreen-adopts", "over-half-on F21.1@2 then undo"},
 		"a cleanup left an autoscaler that a dead run had not pointed anywhere": {"RedBlack-scaled", "first F21.0@9 then cleanup"},
+		"a release that supersedes two that share a Service had no way back":    {"BlueGreen-overlap", "first F43.4@11"},
+		"a way back was given up because somebody had put its share back":       {"Canary-weights", "upgrade F45.9@23"},
+		"a canary had no room beside what a dead one had left dark":             {"Canary-weights", "undo-shrunk F43.4@2"},
+		"a share was counted on replicas that were not wanted any more":         {"Canary-weights", "upgrade F42.4@41"},
+		"a share could not leave because a name beside it was gone":             {"Canary-weights", "gate-stage-fails F45.4@24"},
+		"a redo went into traffic as small as somebody else had made it":        {"RedBlack", "redo F42.3@1"},
+		"a redo cost what somebody had half turned off":                         {"Rolling", "redo-warm F43.6@1"},
+		"a canary was taken up again beside a baseline as large as all of it":   {"Canary", "redo-warm F43.7@7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := of[bug.subject]
@@ -45,6 +53,18 @@ func TestBugs(t *testing.T) {
 			require.NoError(t, err)
 			require.Regexp(t, "!!|killed", tale, "nothing went wrong in it")
 		})
+	}
+}
+
+// What nothing needed to go wrong for: a redo of what an autoscaler had made smaller
+// took what served, and one that failed left it in traffic.
+func TestBugsWithoutAFault(t *testing.T) {
+	for _, s := range subjects() {
+		scenario, ok := map[string]string{"RedBlack-scaled": "redo-warm", "RedBlack": "redo-after-fails"}[s.name]
+		if ok {
+			_, err := strategytest.Replay(s.strategy, s.options, scenario)
+			require.NoError(t, err, s.name)
+		}
 	}
 }
 
