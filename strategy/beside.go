@@ -29,7 +29,7 @@ func sharer(in Input, mine cluster.Revision) (newest cluster.Revision, shared bo
 	for _, route := range in.State.Traffic() {
 		n := 0
 		for _, r := range in.State.Revisions {
-			if _, named := route.Weights[r.Name]; named && r.Name != mine.Name {
+			if _, named := route.Weights[r.Name]; named && r.Name != mine.Name && (r.Replicas > 0 || r.Pods > 0) {
 				n, newest = n+1, r
 			}
 		}
@@ -50,13 +50,19 @@ func (ru Rules) unshared(in Input, mine cluster.Revision, back func(in Input, go
 	if step := Supersede(in, mine); step != nil {
 		return step
 	}
+	return ru.within(in, back(in, in.sole(mine), bad), func(found string) Step { return fail(in, mine, found) }, in.State.Revisions...)
+}
+
+// sole is who gets back what two share: the newest good one or, if nobody is good,
+// who serves most.
+func (in Input) sole(mine cluster.Revision) cluster.Revision {
 	good, ok := in.State.NewestGood(mine)
 	for _, r := range in.State.Revisions {
-		if !ok && surely(in.State, r) > surely(in.State, good) { // nobody is good: whoever serves most serves on
+		if !ok && surely(in.State, r) > surely(in.State, good) {
 			good = r
 		}
 	}
-	return ru.within(in, back(in, good, bad), func(found string) Step { return fail(in, mine, found) }, in.State.Revisions...)
+	return good
 }
 
 // freed waits, where a route of ours is still pinned, for the last pods of what was

@@ -114,6 +114,9 @@ func (ru Rules) Next(in Input, rules ...Rule) Step {
 	case mine.Outcome.Result == cluster.Failed:
 		return ru.giveBack(in, mine)
 	}
+	if in.Checked.Verdict == health.Fail && mine.Outcome.Result == cluster.Undecided {
+		return fail(in, mine, because("gate "+in.Checked.Name+" failed", in.Checked.Why)) // whatever else there is to do
+	}
 	for _, rule := range rules {
 		if step := rule(in, mine); step != nil {
 			return step
@@ -151,7 +154,7 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 func (ru Rules) filled(in Input, mine cluster.Revision) Step {
 	n := in.sizeOf(mine)
 	first := n
-	if ru.begin != nil {
+	if ru.begin != nil && ru.begin(n) > 0 {
 		first = ru.begin(n)
 	}
 	why := fmt.Sprintf("it has %d of %d replicas", mine.Replicas, first)
@@ -275,8 +278,6 @@ func (ru Rules) ask(in Input, mine cluster.Revision, name string, gate health.Ga
 			baseline = fresh
 		}
 		return Check{Name: name, Gate: gate, Revision: mine, Baseline: baseline}
-	case verdict == health.Fail:
-		return fail(in, mine, because("gate "+name+" failed", why))
 	case in.Held(from, ru.Judge):
 		return fail(in, mine, because(fmt.Sprintf("gate %s has not passed in time, it is %v", name, verdict), why))
 	default:

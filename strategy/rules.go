@@ -132,6 +132,9 @@ func (in Input) wanted() int {
 			return in.whole(back, mine)
 		}
 	}
+	if bad, shared := sharer(in, mine); shared && mine.Replicas == 0 {
+		return in.whole(in.sole(mine), bad)
+	}
 	return in.sizeOf(mine)
 }
 

@@ -35,6 +35,8 @@ func TestBugs(t *testing.T) {
 		"an undo was done, and left the pin of an older run that it gave up":    {"BlueGreen-adopts", "over-half-on F21.1@2 then undo"},
 		"a cleanup left an autoscaler that a dead run had not pointed anywhere": {"RedBlack-scaled", "first F21.0@9 then cleanup"},
 		"a release that supersedes two that share a Service had no way back":    {"BlueGreen-overlap", "first F43.4@11"},
+		"a gate's no was forgotten when somebody else had ended the roll":       {"Rolling-batches", "redo-between-fails F42.2@4"},
+		"the guard had other bounds than who gave back what two share":          {"Rolling-batches", "over-both F42.0@2"},
 		"a way back was given up because somebody had put its share back":       {"Canary-weights", "upgrade F45.9@23"},
 		"a canary had no room beside what a dead one had left dark":             {"Canary-weights", "undo-shrunk F43.4@2"},
 		"a share was counted on replicas that were not wanted any more":         {"Canary-weights", "upgrade F42.4@41"},
