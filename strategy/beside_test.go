@@ -58,3 +58,26 @@ func TestBugOneReplicaOfNoneGotAllTheTraffic(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, 3, put.Revision.Replicas)
 }
+
+// Of two that share a route, which a third one would be in as soon as it has a pod,
+// one gets all of it before that has any.
+func TestWhatTwoShareGoesToOneFirst(t *testing.T) {
+	none := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Note = 0, 0, 0, "size 3" }
+	one := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Note = 1, 1, 1, "size 3" }
+	both := func(serving endpoints, revisions ...cluster.Revision) strategy.Input {
+		return to("b-v003", bySelector("web-v001 web-v002", serving, revisions...))
+	}
+	three := endpoints{"web-v001": 3, "web-v002": 3}
+	says(t, strategy.BlueGreen{}, []row{
+		{"made without pods", both(three, rev(1, on, isGood), rev(2, on)), "create web-v003 x0"},
+		{"the one before has failed", both(three, rev(1, on, isGood), rev(2, on), rev(3, none)), "put web-v002 x3 on failed: superseded by web-v003"},
+		{"to the good one", both(three, rev(1, on, isGood), rev(2, on, hasFailed), rev(3, none)), "route service/web to web-v001: traffic goes back"},
+		{"capacity first", both(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, one), rev(2, on, hasFailed), rev(3, none)), "put web-v001 x3"},
+		{"nobody is good: to who serves most", both(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, hasFailed, one), rev(2, on, hasFailed), rev(3, none)), "route service/web to web-v002"},
+		{"one of them is only a name", both(endpoints{"web-v001": 3}, rev(1, on, isGood), rev(2, on, hasFailed, none), rev(3, none)), "put web-v003 x3"},
+		{"it has pods already", both(three, rev(1, on, isGood), rev(2, on, hasFailed), rev(3)), "route service/web to web-v003: it is ready"},
+	})
+	says(t, strategy.Rolling{Surge: "1", Unavailable: "0"}, []row{
+		{"within the bounds of who gets it", both(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, one), rev(2, on, hasFailed), rev(3, none)), "put web-v002 x2"},
+	})
+}

@@ -1,0 +1,104 @@
+// Shares of a router: who gets them, from whom, and who keeps the endpoints for
+// them.
+
+package strategy_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/strategy"
+)
+
+// byShares is a State in which a router divides the traffic.
+func byShares(weights map[string]int, serving endpoints, revisions ...cluster.Revision) cluster.State {
+	s := byLabels(serving, revisions...)
+	s.Can, s.Routes[0].Weights = cluster.Can{Weigh: true}, weights
+	for i, r := range s.Revisions {
+		_, s.Revisions[i].Enabled = weights[r.Name]
+	}
+	return s
+}
+
+func noted(text string) func(*cluster.Revision) {
+	return func(r *cluster.Revision) { r.Note = text }
+}
+
+func size(replicas int) func(*cluster.Revision) {
+	return func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready = replicas, replicas, replicas }
+}
+
+// weightsOf is what a step writes to a route.
+func weightsOf(t *testing.T, s strategy.Strategy, in strategy.Input) map[string]int {
+	t.Helper()
+	step := s.Next(in)
+	require.IsType(t, strategy.SetRoute{}, step, "%v", step)
+	return step.(strategy.SetRoute).Route.Weights
+}
+
+var proving = strategy.Canary{Stages: []strategy.Stage{{Percent: 5}, {Percent: 20}}, Drain: time.Minute}
+
+// A share comes after the endpoints for it, from whom traffic is not to go back to
+// first, and all of them make 100.
+func TestWhoGetsAShare(t *testing.T) {
+	old, stage := rev(1, on, isGood, size(10)), func(n string) func(*cluster.Revision) { return noted("stage " + n + "; size 10") }
+	type shares = map[string]int
+	for _, c := range []struct {
+		name string
+		in   cluster.State
+		want shares
+	}{
+		{"named at none first", byShares(shares{"web-v001": 100}, endpoints{"web-v001": 10}, old, rev(2, size(1), stage("1"))), shares{"web-v001": 100, "web-v002": 0}},
+		{"the first stage", byShares(shares{"web-v001": 100, "web-v002": 0}, endpoints{"web-v001": 10, "web-v002": 1}, old, rev(2, size(1), stage("1"))), shares{"web-v001": 95, "web-v002": 5}},
+		{"the second", byShares(shares{"web-v001": 95, "web-v002": 5}, endpoints{"web-v001": 10, "web-v002": 2}, old, rev(2, size(2), stage("2"))), shares{"web-v001": 80, "web-v002": 20}},
+		{"as much as is there of it", byShares(shares{"web-v001": 80, "web-v002": 20}, endpoints{"web-v001": 10, "web-v002": 5}, old, rev(2, size(5), stage("passed"))), shares{"web-v001": 50, "web-v002": 50}},
+		{"what a name had that is gone", byShares(shares{"web-v001": 50, "gone": 50}, endpoints{"web-v001": 10}, old, rev(2, size(1), stage("1"))), shares{"web-v001": 100, "web-v002": 0}},
+		{"nothing else serves", byShares(shares{}, endpoints{}, rev(2, size(10), stage("passed"))), shares{"web-v002": 100}},
+	} {
+		require.Equal(t, c.want, weightsOf(t, proving, to("b-v002", c.in)), c.name)
+	}
+}
+
+func TestNobodyGetsAShareThatItCannotBear(t *testing.T) {
+	old := rev(1, on, isGood, size(10))
+	three := rev(2, size(3), noted("stage 2; size 10"))
+	says(t, proving, []row{
+		{"its endpoints have yet to come", to("b-v002", byShares(map[string]int{"web-v001": 95, "web-v002": 5}, endpoints{"web-v001": 10, "web-v002": 1}, old, three)),
+			"wait: 1 endpoints of web-v002 on service/web, which is to have 20 % of the traffic"},
+		{"endpoints that nobody wants any more bear nothing: it grows first", to("b-v002", byShares(map[string]int{"web-v001": 80, "web-v002": 20}, endpoints{"web-v001": 10, "web-v002": 3}, old,
+			rev(2, size(3), noted("stage passed; size 10"), func(r *cluster.Revision) { r.Ready, r.Replicas = 3, 1 }))), "put web-v002 x3 on: web-v002 has 3 of 10 pods ready"},
+	})
+}
+
+// What somebody has put back is given up: of a revision that this run deploys, not of
+// what it goes back to.
+func TestAShareThatWasPutBack(t *testing.T) {
+	old, mine := rev(1, on, isGood, size(10)), rev(2, size(2), noted("stage 2; size 10"))
+	put := func(note string, weights map[string]int) cluster.State {
+		return with(byShares(weights, endpoints{"web-v001": 10, "web-v002": 2}, old, mine), func(s *cluster.State) { s.Routes[0].Note = note })
+	}
+	back := map[string]int{"web-v001": 100, "web-v002": 0}
+	says(t, proving, []row{
+		{"it was given", to("b-v002", put("to web-v002 uid-web-v002 at 20", back)), "put web-v002 x2 on failed: service/web gave it 20 % of the traffic, and somebody has put that back to 0 %"},
+		{"it never was", to("b-v002", put("to web-v001 uid-web-v001 at 80", back)), "route service/web to web-v001 80 %, web-v002 20 %"},
+		{"another of that name was", to("b-v002", put("to web-v002 another at 20", back)), "route service/web to web-v001 80 %, web-v002 20 %"},
+	})
+}
+
+// What its share of the traffic no longer needs goes, when the router has had the
+// drain to follow.
+func TestWhatAShareNoLongerNeedsGoes(t *testing.T) {
+	mine := rev(2, size(5), noted("stage passed; size 10"))
+	at := func(ago time.Duration) strategy.Input {
+		s := byShares(map[string]int{"web-v001": 50, "web-v002": 50}, endpoints{"web-v001": 10, "web-v002": 5}, rev(1, on, isGood, size(10)), mine)
+		s.Routes[0].Since = noon.Add(-ago)
+		return to("b-v002", s)
+	}
+	says(t, proving, []row{
+		{"it may not have followed", at(30 * time.Second), "wait: web-v001 drains"},
+		{"it has had the time", at(2 * time.Minute), "put web-v001 x5"},
+	})
+}
