@@ -19,8 +19,8 @@ type PairStats struct {
 	Pruned int // states at which every second fault had been tried already
 }
 
-// CheckPairs lets every fault happen, and after it every other one, at every
-// call of one scenario; all of them, if unpruned is set, or only those second
+// CheckPairs lets every fault happen in all its forms, and after it every other one
+// in its first, at every call of one scenario; all of them, if unpruned is set, or only those second
 // ones that come to a state of the world and of the client that no other pair
 // came to. Scenarios returns the names.
 func CheckPairs(s strategy.Strategy, o Options, scenario string, unpruned bool) (PairStats, error) {
@@ -115,7 +115,9 @@ func (p *proof) seconds(s scenario, first fault.Event, stats *PairStats, seen ma
 		}
 		seen[at.state] = true
 		for _, second := range events(call, at.kind) {
-			p.pair(s, fault.Plan{first, second}, stats, broken)
+			if second.Form == 0 {
+				p.pair(s, fault.Plan{first, second}, stats, broken)
+			}
 		}
 	}
 }

@@ -29,6 +29,10 @@ var checks = []check{
 	{"random", suite, []string{"-test.run=^TestRandomSchedules$", "-rapid.shrinktime=1ms"}, 30 * time.Second, true},
 	{"states red-black", suite, []string{"-test.run=^TestFaults$/^RedBlack$/^states$"}, 30 * time.Second, true},
 	{"states overlap", suite, []string{"-test.run=^TestFaults$/^BlueGreen-overlap$/^states$"}, 30 * time.Second, true},
+	{"states by selector", suite, []string{"-test.run=^TestFaults$/^(Rolling-batches|Recreate-selector)$/^states$"}, 30 * time.Second, true},
+	{"states canary", suite, []string{"-test.run=^TestFaults$/^(Canary|Canary-weights)$/^states$"}, 60 * time.Second, true},
+	{"faults rolling", suite, []string{"-test.run=^TestFaults$/^(Rolling|Rolling-batches)$/^every$/^(upgrade|undo|redo-warm|over-both)$"}, 90 * time.Second, true},
+	{"faults canary", suite, []string{"-test.run=^TestFaults$/^Canary-weights$/^every$/^(undo|redo-warm|over-both|gate-stage-fails)$"}, 120 * time.Second, true},
 	{"faults red-black", suite, []string{"-test.run=^TestFaults$/^RedBlack$/^every$/^(first|upgrade|undo|third|third-after-fails|over-created|gate-before-fails)$"}, 60 * time.Second, true},
 }
 
