@@ -48,9 +48,6 @@ type Canary struct {
 	Keep        Retention     // how long the old side stays, without replicas
 }
 
-// baselineArm is the Arm of a canary's baseline.
-const baselineArm = "baseline"
-
 // Next implements Strategy.
 func (ca Canary) Next(in Input) Step {
 	if why := ca.unfit(in); why != "" {
@@ -163,16 +160,6 @@ func (ca Canary) share(in Input, r cluster.Revision) int {
 	return min(left, bears(in.State, r))
 }
 
-// arm is the baseline of a release.
-func arm(s cluster.State, of cluster.Revision) (cluster.Revision, bool) {
-	for _, r := range s.Revisions {
-		if r.Arm == baselineArm && r.Release == of.Release {
-			return r, true
-		}
-	}
-	return cluster.Revision{}, false
-}
-
 // newest is this run's own revision, or what it will be.
 func newest(in Input) cluster.Revision {
 	mine, found := in.Mine()
@@ -269,37 +256,6 @@ func (ca Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 	return resized(in, r, 0, Size(r), "it is put away")
 }
 
-// compared sees to the baseline: as large as the canary, and in traffic when that
-// is.
-func (ca Canary) compared(in Input, mine cluster.Revision) Step {
-	good, older := in.State.NewestGood(mine)
-	if !ca.Baseline || !older || !ca.proving(mine) || mine.Replicas == 0 {
-		return nil
-	}
-	ru := ca.rules(in)
-	base, there := arm(in.State, mine)
-	if !there {
-		return Put{cluster.Revision{
-			Name: cluster.RevisionName(in.App, mine.Seq, baselineArm), Release: mine.Release, Arm: baselineArm, Seq: mine.Seq,
-			Template: good.Template, Replicas: mine.Replicas,
-		}, "what " + mine.Name + " is compared with: " + good.Name + ", made anew"}
-	}
-	step := ca.beside(in, ru, mine, base)
-	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine, base)
-}
-
-func (ca Canary) beside(in Input, ru Rules, mine, base cluster.Revision) Step {
-	switch {
-	case base.Replicas < mine.Replicas:
-		return scale(base, mine.Replicas, "as many as "+mine.Name)
-	case base.Ready < base.Replicas:
-		return Wait{Why: fmt.Sprintf("%d of %d pods of %s ready", base.Ready, base.Replicas, base.Name)}
-	case mine.Enabled:
-		return ru.move.to(in, base, "it serves beside "+mine.Name)
-	}
-	return nil
-}
-
 // first brings the first stage into traffic.
 func (ca Canary) first(in Input, mine cluster.Revision) Step {
 	ru := ca.rules(in)
@@ -331,40 +287,6 @@ func (ca Canary) stages(in Input, mine cluster.Revision) Step {
 		return ru.move.to(in, base, "as much as "+mine.Name)
 	}
 	return ru.climb(in, ca.Stages, mine, in.sizeOf(mine), mine.Replicas, serves)
-}
-
-// swept deletes the baseline, when nothing is compared with it any more.
-func (ca Canary) swept(in Input, mine cluster.Revision) Step {
-	ru := ca.rules(in)
-	base, there := arm(in.State, mine)
-	if !there || ca.needed(in, mine, base) {
-		return nil
-	}
-	keep := mine
-	if good, ok := in.State.NewestGood(mine); ok {
-		keep = good
-	}
-	step := ru.sweep(in, base, keep)
-	return ru.within(in, step, func(found string) Step { return Abort{Unsafe, found} }, mine, base)
-}
-
-// needed reports whether the floor cannot spare the baseline yet.
-func (ca Canary) needed(in Input, mine, base cluster.Revision) bool {
-	left := 0
-	for _, r := range in.State.Revisions {
-		if r.Name != base.Name {
-			left += surely(in.State, r)
-		}
-	}
-	return lit(in.State, base) && mine.Outcome.Result == cluster.Undecided && left < ca.bounds(in, in.sizeOf(mine)).Floor
-}
-
-// sweep takes an arm out of traffic, lets it drain and deletes it.
-func (ru Rules) sweep(in Input, a, keep cluster.Revision) Step {
-	if step := ru.move.leave(in, a, keep); step != nil {
-		return step
-	}
-	return ru.remove(in, a, "nothing is compared with it any more")
 }
 
 // promote rolls the old revision over to the new one.

@@ -41,6 +41,7 @@ var sources = []source{
 	{file: "strategy/rolling.go"},
 	{file: "strategy/recreate.go"},
 	{file: "strategy/canary.go"},
+	{file: "strategy/baseline.go"},
 	{file: "strategy/weights.go"},
 	{file: "strategy/roll.go"},
 	{file: "strategy/stages.go"},
