@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -54,22 +57,51 @@ func (e Entry) what() string {
 // it was killed, do not appear at all. Whether a request that failed half-way,
 // its client gone, appears with the code it would have had is not promised.
 func (p *Plane) Audit(userAgentPrefix string) ([]Entry, error) {
-	raw, err := os.ReadFile(p.auditFile())
+	all, err := p.audited.upTo(p.auditFile())
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for _, e := range all {
+		if strings.HasPrefix(e.UserAgent, userAgentPrefix) {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// An auditLog is what was read of a log that grows: no line is read twice.
+type auditLog struct {
+	mu      sync.Mutex
+	read    int64 // bytes
+	entries []Entry
+}
+
+// upTo returns the entries of a file up to its last whole line.
+func (l *auditLog) upTo(file string) ([]Entry, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("controlplane: read the audit log: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.NewSectionReader(f, l.read, math.MaxInt64-l.read))
 	if err != nil {
 		return nil, fmt.Errorf("controlplane: read the audit log: %w", err)
 	}
 	raw = raw[:bytes.LastIndexByte(raw, '\n')+1] // a line being written is not there yet
-	var entries []Entry
 	for line := range bytes.Lines(raw) {
 		var event auditEvent
 		if err := json.Unmarshal(line, &event); err != nil {
-			return nil, fmt.Errorf("controlplane: audit log %s: %w in line %q", p.auditFile(), err, line)
+			return nil, fmt.Errorf("controlplane: audit log %s: %w in line %q", file, err, line)
 		}
-		if event.Stage == "ResponseComplete" && strings.HasPrefix(event.UserAgent, userAgentPrefix) {
-			entries = append(entries, event.entry())
+		if event.Stage == "ResponseComplete" {
+			l.entries = append(l.entries, event.entry())
 		}
+		l.read += int64(len(line))
 	}
-	return entries, nil
+	return slices.Clip(l.entries), nil
 }
 
 // auditEvent is what is of interest in an event of audit.k8s.io/v1.

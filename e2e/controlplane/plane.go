@@ -64,6 +64,7 @@ type Plane struct {
 	admin   *rest.Config
 	client  *kubernetes.Clientset
 	guard   *guard
+	audited auditLog
 
 	reaped    sync.WaitGroup
 	mu        sync.Mutex // guards what follows, and the certificates envtest signs
