@@ -55,6 +55,7 @@ type api struct {
 	namespace string
 	clock     *clock
 	horizon   *horizon
+	patience  time.Duration // how long a request may take
 }
 
 func newAPI(cfg *rest.Config, namespace string) (*api, error) {
@@ -84,7 +85,7 @@ func newAPI(cfg *rest.Config, namespace string) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api{client, namespace, at, &horizon{}}, nil
+	return &api{client, namespace, at, &horizon{}, c.Timeout}, nil
 }
 
 // clock is the apiserver's, as its answers tell it. It does not go back.
@@ -129,6 +130,10 @@ func (o observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return answer, nil
 }
+
+// WrappedRoundTripper is for client-go, which would like to cancel a request: without it client-go writes
+// to stderr when a request has taken too long, as each watch does in the end.
+func (o observer) WrappedRoundTripper() http.RoundTripper { return o.next }
 
 // on begins a request about a namespaced object, or all of the kind with "".
 func (a *api) on(verb string, what resource, name string) *rest.Request {

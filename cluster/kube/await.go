@@ -1,24 +1,25 @@
-// Await: a watch as a hint to look sooner.
+// Await: watches as a hint to look sooner, and which of what they show is worth a
+// look at an app.
 
 package kube
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"maps"
-	"net/http"
+	"math"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	labelset "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
 // A place is from where on a watch sees what happens to a kind of object.
 type place struct {
 	what    resource
-	labels  string
-	version string
+	labels  string // of those that concern the app
+	version string // "": they are not watched
 }
 
 // A watch asks for at most so many looks at once, and then for one in a while:
@@ -43,99 +44,130 @@ type crowd struct {
 // Await implements [cluster.Watcher]. It watches the pods, the EndpointSlices and
 // cutover's own ReplicaSets from where the last look left off, so that nothing in
 // between is missed: a Deployment's pods may be seen before whose they are.
-// A watch that is not allowed, or never connects, is as good as none: then d
-// passes.
+//
+// It watches what concerns the app; while several apps wait, one watch of each
+// kind shows all of the namespace to all of them. None is open when nobody waits.
+// A watch that is not allowed, or never connects, is as good as none: then d passes,
+// unless another Await gets it through.
 func (c *Cluster) Await(ctx context.Context, app string, d time.Duration) error {
 	c.mu.Lock()
 	m := c.apps[app]
-	var places []place
-	var pods crowd
+	var w *waiter
 	if m != nil {
-		places, pods = m.places, crowd{maps.Clone(m.crowd.ready), m.crowd.wanted}
+		w = newWaiter(m.places, m.crowd)
 	}
 	c.mu.Unlock()
 
 	waiting, done := context.WithTimeout(ctx, d)
 	defer done()
-	if m == nil || !m.stir(waiting, c.api, places, pods) {
+	if m == nil || !c.hub.stirs(waiting, w) || m.pace.Wait(waiting) != nil {
 		<-waiting.Done()
 	}
 	return ctx.Err()
 }
 
-// stir returns true when one of the places has something new and a look is not
-// too much, and false when ctx ends.
-func (m *memory) stir(ctx context.Context, a *api, places []place, pods crowd) bool {
-	watching, done := context.WithCancel(ctx)
-	defer done()
-	stirred := make(chan bool, len(places))
-	open := 0
+// A waiter is one who waits for something new about an app.
+type waiter struct {
+	places []spot
+	crowd  crowd
+	seen   chan struct{} // something is new, and soon worth a look
+	woken  chan struct{} // it is now
+}
+
+// A spot is a place of which events tell what is new there.
+type spot struct {
+	place
+	after uint64 // the version from which on it is known
+	mine  labelset.Selector
+}
+
+func newWaiter(places []place, pods crowd) *waiter {
+	w := &waiter{
+		crowd: crowd{maps.Clone(pods.ready), pods.wanted},
+		seen:  make(chan struct{}, 1), woken: make(chan struct{}, 1),
+	}
 	for _, p := range places {
-		if p.version == "" {
+		mine, err := labelset.Parse(p.labels)
+		if p.version == "" || err != nil {
 			continue
 		}
-		open++
-		go func() { stirred <- a.stirs(watching, p, pods) }()
+		w.places = append(w.places, spot{place: p, after: numeral(p.version), mine: mine})
 	}
-	something := false
-	for range open {
-		if <-stirred && !something {
-			something = true
-			done() // the others end, and are waited for
-		}
-	}
-	return something && m.pace.Wait(ctx) == nil
+	return w
 }
 
-// stirs returns true when the place has something new that is worth a look, and
-// false when the watch ends without.
-func (a *api) stirs(ctx context.Context, p place, crowd crowd) bool {
-	ctx, done := context.WithCancel(ctx)
-	defer done()
-	r := a.on(http.MethodGet, p.what, "").Param("watch", "1").Param("resourceVersion", p.version)
-	if p.labels != "" {
-		r = r.Param("labelSelector", p.labels)
-	}
-	stream, err := r.Stream(ctx)
+// unknown stands for a resourceVersion that is no number, and cannot be compared.
+const unknown = math.MaxUint64
+
+// numeral is a resourceVersion as a number.
+func numeral(version string) uint64 {
+	n, err := strconv.ParseUint(version, 10, 64)
 	if err != nil {
-		return false
+		return unknown
 	}
-	defer stream.Close()
-	if p.what == pods {
-		return crowd.gathers(stream, func() { time.AfterFunc(gathering, done) })
-	}
-	n, _ := stream.Read(make([]byte, 1))
-	return n > 0
+	return n
 }
 
-// gathers reads a watch of pods and returns true when all that are wanted are
-// ready, or when the stream ends after something was seen. It calls first when
-// the first thing is.
-func (c crowd) gathers(stream io.Reader, first func()) bool {
-	events := json.NewDecoder(stream)
-	for seen := false; ; seen = true {
-		var event struct {
-			Type   string     `json:"type"`
-			Object corev1.Pod `json:"object"`
+// at returns the waiter's place of a kind.
+func (w *waiter) at(what resource) (spot, bool) {
+	for _, p := range w.places {
+		if p.what == what {
+			return p, true
 		}
-		if events.Decode(&event) != nil {
-			return seen
-		}
-		if c.saw(event.Type, &event.Object) {
+	}
+	return spot{}, false
+}
+
+// rests returns true when a look is worth it, and false when ctx ends.
+func (w *waiter) rests(ctx context.Context) bool {
+	var gathered <-chan time.Time
+	for {
+		select {
+		case <-w.woken:
 			return true
-		}
-		if !seen {
-			first()
+		case <-gathered:
+			return true
+		case <-w.seen:
+			if gathered == nil {
+				timer := time.NewTimer(gathering)
+				defer timer.Stop()
+				gathered = timer.C
+			}
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
 
-// saw notes one event, and reports whether it is worth a look at once.
-func (c crowd) saw(what string, pod *corev1.Pod) bool {
-	if what == "ERROR" || what == "DELETED" {
-		return true
+// wake ends the waiting.
+func (w *waiter) wake() { ring(w.woken) }
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default: // it has rung
 	}
-	c.ready[pod.UID] = ready(pod) && !terminating(pod)
+}
+
+// saw is told of what is new in a place of the waiter's.
+func (w *waiter) saw(p spot, e event) {
+	o, known := &e.object, false
+	if p.what == pods {
+		_, known = w.crowd.ready[o.Metadata.UID]
+	}
+	switch mine := p.mine.Matches(labelset.Set(o.Metadata.Labels)); {
+	case e.version <= p.after, !mine && !known:
+	case p.what != pods, !mine, e.what == deleted, w.crowd.saw(o.Metadata.UID, o.ready()):
+		w.wake()
+	default:
+		ring(w.seen)
+	}
+}
+
+// saw notes that a pod is ready or not, and reports whether as many are as are
+// wanted.
+func (c crowd) saw(pod types.UID, ready bool) bool {
+	c.ready[pod] = ready
 	n := 0
 	for _, is := range c.ready {
 		if is {
@@ -143,4 +175,10 @@ func (c crowd) saw(what string, pod *corev1.Pod) bool {
 		}
 	}
 	return n >= c.wanted
+}
+
+// ready reports whether a pod is, and stays.
+func (o *object) ready() bool {
+	pod := corev1.Pod{Status: corev1.PodStatus{Phase: o.Status.Phase, Conditions: o.Status.Conditions}}
+	return ready(&pod) && o.Metadata.DeletionTimestamp == nil
 }

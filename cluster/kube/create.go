@@ -293,11 +293,7 @@ func (c *Cluster) checkOrphans(ctx context.Context, w *workload) error {
 // checkAdopters refuses if a Deployment would take the new ReplicaSet for one of
 // its own, scale it to 0 and delete it when it likes.
 func (c *Cluster) checkAdopters(ctx context.Context, w *workload) error {
-	raws, err := list[json.RawMessage](ctx, c.api, deployments, "", nil)
-	if err != nil {
-		return err
-	}
-	all, err := readAll(Deployment, raws)
+	all, err := c.api.workloads(ctx, Deployment, nil)
 	if err != nil {
 		return err
 	}

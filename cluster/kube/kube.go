@@ -137,8 +137,11 @@ const defaultBatch = 10
 // A Cluster is a [cluster.Cluster] in one namespace. Its methods may be called
 // from several goroutines at once.
 type Cluster struct {
-	options Options
-	api     *api
+	options    Options
+	api        *api
+	preflights shared[struct{}]
+	firsts     shared[*first] // the first rounds of looks
+	hub        hub            // the watches
 
 	mu      sync.Mutex     // guards what follows
 	allowed map[right]bool // what the preflight has found to be
@@ -163,7 +166,7 @@ func New(cfg *rest.Config, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube: New: %w", err)
 	}
-	return &Cluster{options: o, api: api, allowed: map[right]bool{}, apps: map[string]*memory{}, reserved: map[string]*Reservation{}}, nil
+	return &Cluster{options: o, api: api, hub: hub{api: api}, allowed: map[right]bool{}, apps: map[string]*memory{}, reserved: map[string]*Reservation{}}, nil
 }
 
 // checked returns the options as they are used, or what is wrong with them.

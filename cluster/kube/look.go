@@ -20,11 +20,16 @@ import (
 // more than 500 objects of a kind, and a few in a minute for Budgets and for a
 // Reservation. The first look also asks whether everything that may be needed is
 // allowed.
+//
+// Looks at several apps share the requests of the first round, about the workloads
+// and Services of the namespace: one that comes while others are being answered
+// waits for those that follow. So no more than one round is asked for at a time,
+// and none is older than the look.
 func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error) {
 	if err := start(ctx, app); err != nil {
 		return cluster.State{}, err
 	}
-	if err := c.preflight(ctx, c.options.needs()); err != nil {
+	if err := c.begin(ctx, app); err != nil {
 		return cluster.State{}, err
 	}
 	c.renew(ctx, app)
@@ -44,19 +49,29 @@ func (c *Cluster) Observe(ctx context.Context, app string) (cluster.State, error
 	return s, nil
 }
 
-// first is what the first round has read.
+// first is what the first round has read. Looks of several apps share one, and
+// change nothing in it.
 type first struct {
-	sets, deployments []json.RawMessage
+	sets, deployments []*workload
 	services          []corev1.Service
 	scalers           []autoscalingv2.HorizontalPodAutoscaler
 	at                place // of the ReplicaSets
 }
 
+// of returns the workloads of a kind.
+func (f *first) of(kind Kind) []*workload {
+	if kind == Deployment {
+		return f.deployments
+	}
+	return f.sets
+}
+
 // read is the first round: what writes are compared with.
-func (c *Cluster) read(ctx context.Context) (f first, err error) {
+func (c *Cluster) read(ctx context.Context) (*first, error) {
+	var f first
 	work := []func(context.Context) error{
 		func(ctx context.Context) (err error) {
-			f.sets, err = list[json.RawMessage](ctx, c.api, replicaSets, "", &f.at)
+			f.sets, err = c.api.workloads(ctx, ReplicaSet, &f.at)
 			return
 		},
 		func(ctx context.Context) (err error) {
@@ -66,7 +81,7 @@ func (c *Cluster) read(ctx context.Context) (f first, err error) {
 	}
 	if c.options.Kind == Deployment || c.options.mayAdopt() {
 		work = append(work, func(ctx context.Context) (err error) {
-			f.deployments, err = list[json.RawMessage](ctx, c.api, deployments, "", nil)
+			f.deployments, err = c.api.workloads(ctx, Deployment, nil)
 			return
 		})
 	}
@@ -76,30 +91,39 @@ func (c *Cluster) read(ctx context.Context) (f first, err error) {
 			return
 		})
 	}
-	err = together(ctx, work...)
-	return f, err
+	if err := together(ctx, work...); err != nil {
+		return nil, err
+	}
+	return &f, nil
 }
 
-// enroll reads the first round and finds out who takes part.
+// workloads lists those of a kind.
+func (a *api) workloads(ctx context.Context, kind Kind, at *place) ([]*workload, error) {
+	raws, err := list[json.RawMessage](ctx, a, kind.resource(), "", at)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(kind, raws)
+}
+
+// enroll finds out who takes part, by a first round that begins after it is asked
+// for: an older one may not have the last write in it.
 func (c *Cluster) enroll(ctx context.Context, app string) (*roster, error) {
-	f, err := c.read(ctx)
+	f, err := c.firsts.do(ctx, c.read)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("kube: app %q: list what is in namespace %s: %w", app, c.options.Namespace, context.Cause(ctx))
+	}
 	if err != nil {
 		return nil, err
 	}
-	all, err := readAll(ReplicaSet, f.sets)
+	r, err := enroll(app, c.options, c.options.candidates(app, f.sets, f.deployments, f.services), f.sets, f.services)
 	if err != nil {
 		return nil, err
 	}
-	parents, err := readAll(Deployment, f.deployments)
-	if err != nil {
-		return nil, err
+	r.recruit(f.scalers, f.of(c.options.Kind))
+	if query := r.setQuery(); query != "" {
+		r.place = place{replicaSets, query, f.at.version}
 	}
-	r, err := enroll(app, c.options, c.options.candidates(app, all, parents, f.services), all, f.services)
-	if err != nil {
-		return nil, err
-	}
-	r.recruit(f.scalers, all)
-	r.place = place{replicaSets, RevisionLabel, f.at.version} // those that cutover made, or a Deployment of its own
 	return r, nil
 }
 

@@ -193,15 +193,18 @@ func (o Options) mayAdopt() bool {
 	return o.Kind == ReplicaSet && o.Traffic == Selector && len(o.Services) > 0
 }
 
-// candidates returns the workloads of the namespace that may be revisions.
+// candidates returns the workloads of the namespace that may be revisions. Each
+// Deployment among them is a copy, which is then told what its ReplicaSets show:
+// looks at other apps may have it, too.
 func (o Options) candidates(app string, sets, deployments []*workload, found []corev1.Service) []*workload {
-	if o.Kind == Deployment {
-		return deployments
+	var all []*workload
+	if o.Kind == ReplicaSet {
+		all = slices.Clone(sets)
 	}
-	all := slices.Clone(sets)
 	for _, d := range deployments {
-		if o.mayAdopt() && o.adopts(app, d, found) {
-			all = append(all, d)
+		if o.Kind == Deployment || o.mayAdopt() && o.adopts(app, d, found) {
+			own := *d
+			all = append(all, &own)
 		}
 	}
 	return all

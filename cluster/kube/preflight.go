@@ -59,12 +59,29 @@ func adopting() []right {
 	return []right{{deployments, "get"}, {deployments, "patch"}, {deployments, "delete"}}
 }
 
+// begin is the preflight of a look. The first looks share it.
+func (c *Cluster) begin(ctx context.Context, app string) error {
+	needs := c.unasked(c.options.needs())
+	if len(needs) == 0 {
+		return nil
+	}
+	_, err := c.preflights.do(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.preflight(ctx, needs) })
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("kube: app %q: ask what is allowed in namespace %s: %w", app, c.options.Namespace, context.Cause(ctx))
+	}
+	return err
+}
+
+// unasked returns those rights that nobody has been found to have.
+func (c *Cluster) unasked(needs []right) []right {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(needs), func(r right) bool { return c.allowed[r] })
+}
+
 // preflight passes once in a Cluster's life for the same rights.
 func (c *Cluster) preflight(ctx context.Context, needs []right) error {
-	c.mu.Lock()
-	needs = slices.DeleteFunc(needs, func(r right) bool { return c.allowed[r] })
-	c.mu.Unlock()
-	if len(needs) == 0 {
+	if needs = c.unasked(needs); len(needs) == 0 {
 		return nil
 	}
 	if err := c.checkNamespace(ctx); err != nil {

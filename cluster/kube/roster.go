@@ -362,6 +362,24 @@ func (r *roster) podQuery() string {
 	return query.String()
 }
 
+// setQuery returns the label query for the ReplicaSets that cutover made for the
+// app, or that its Deployments have; "" if there are none that have a label of its own.
+func (r *roster) setQuery() string {
+	if r.options.Kind == ReplicaSet {
+		return AppLabel + "=" + r.app
+	}
+	var names []string
+	for _, w := range r.revisions {
+		if name := w.labels()[RevisionLabel]; name != "" {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return RevisionLabel + " in (" + strings.Join(names, ",") + ")"
+}
+
 // sliceQuery returns the label query for the EndpointSlices of all routes.
 func (r *roster) sliceQuery() string {
 	var names []string
