@@ -232,7 +232,7 @@ type Route struct {
 // A Target is what a deployment wants to run.
 type Target struct {
 	// Release names this deployment: a build id and attempt, say. Running the
-	// same Release again resumes it. "" is a name made from the Template, see
+	// same Release again resumes it, with the template that it was made from. "" is a name made from the Template, see
 	// [Target.Named]: then the same template is the same deployment.
 	Release string
 

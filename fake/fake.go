@@ -10,7 +10,9 @@
 //
 // Time passes in Sleep and nowhere else. There is no goroutine, no wall clock
 // and no chance: the same calls make the same world. Several goroutines may
-// call; then time passes for all of them when one sleeps.
+// call; then time passes for all of them when one sleeps. Members of a
+// strategy.Group, or places of Waves, need a clock on which they act in turn:
+// strategytest.InTurn.
 //
 // A call that fails is a decorator's to make. What goes wrong behind the calls is
 // here: controllers that stand still, nodes that are lost, and people and other

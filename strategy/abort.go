@@ -95,7 +95,14 @@ func (e *AbortError) Error() string {
 		what += " (" + e.Revision + ")"
 	}
 	return fmt.Sprintf("cutover %s: %s: %s: %s. Serving now: %s. To do: %s.",
-		e.App, what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.Kind.advice(e.Wrote))
+		e.App, what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.advice())
+}
+
+func (e *AbortError) advice() string {
+	if e.Kind == Failed && (cluster.Outcome{Result: cluster.Failed, Why: e.Why}).Undone() {
+		return "take the undo back with Redo, or deploy a new release"
+	}
+	return e.Kind.advice(e.Wrote)
 }
 
 // Unwrap returns the cause, if it was an error.

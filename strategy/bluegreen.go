@@ -74,7 +74,9 @@ func (bg BlueGreen) Next(in Input) Step {
 	case bg.Settle < 0 || bg.Overlap < WhereNeeded || bg.Overlap > Never:
 		why = "Settle must not be negative, and Overlap one of its constants"
 	case in.State.Worker():
-		why = "it moves traffic, and no route brings any to this app: name its Service"
+		why = "it moves traffic, and no route brings any to this app: name its Service; or, if it is a worker, use Rolling or Recreate"
+	case in.State.Can.Weigh && !in.State.Can.Select:
+		why = "it switches a Service's selector, and a route here divides traffic by weight: use Canary"
 	case !in.State.Can.Select:
 		why = "it switches a Service's selector, and this cluster cannot for this app: use RedBlack, which turns pod labels on and off"
 	}

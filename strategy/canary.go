@@ -263,8 +263,8 @@ func (ca Canary) first(in Input, mine cluster.Revision) Step {
 	switch {
 	case n == 0:
 		return sizeless(mine)
-	case byRouter(in) && !ca.proving(mine) && in.State.HasTraffic(mine.Name):
-		return nil // it gets more as it is promoted
+	case byRouter(in) && in.State.HasTraffic(mine.Name):
+		return nil // it gets more stage by stage, and as it is promoted
 	}
 	step := ru.enter(in, ca.bounds(in, n), mine, ca.begins(in, n), n, ru.judged, "its first stage is ready")
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)

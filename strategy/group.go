@@ -77,7 +77,8 @@ type Member struct {
 }
 
 // Run brings the group's release into traffic, all of it or none. It returns nil
-// when every member was seen good and alone in traffic; else a [*GroupError],
+// when every member was seen good and alone in traffic; an [*AbortError] of kind
+// Unfit, before any look, if the group itself does not fit; else a [*GroupError],
 // which holds every member's error, the first that failed before the others, and
 // whose text says what came of each member, what serves, and what to do. If ctx
 // ends, all members stop where they are, and the error Is ctx's.

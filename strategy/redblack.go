@@ -117,8 +117,11 @@ func (ru Rules) onlyOne(in Input, mine cluster.Revision) Step {
 // unsupported says why this app's traffic cannot be moved by pod labels.
 func (rb RedBlack) unsupported(in Input) string {
 	if in.State.Worker() {
-		why := "RedBlack moves traffic, and no route brings any to this app: name its Service"
+		why := "RedBlack moves traffic, and no route brings any to this app: name its Service; or, if it is a worker, use Rolling or Recreate"
 		return strings.Join(append([]string{why}, in.State.Warnings...), "; ")
+	}
+	if in.State.Can.Weigh && !in.State.Can.Enable {
+		return "RedBlack turns traffic on and off by pod labels, and a route here divides it by weight: use Canary"
 	}
 	if !in.State.Can.Enable {
 		return "RedBlack turns traffic on and off by pod labels, and this cluster cannot for this app: use BlueGreen, which moves a Service's selector"

@@ -194,6 +194,9 @@ func (ru Rules) takenBack(to func(in Input, back, bad cluster.Revision) Step) Ru
 		if bad.Replicas > 0 {
 			return scale(bad, 0, "it was given up")
 		}
+		if bad.Behind {
+			return ru.within(in, behind(bad), func(found string) Step { return Abort{Failed, bad.Outcome.Why + "; " + found} }, bad)
+		}
 		if step := ru.leftovers(in, back, bad); step != nil {
 			return step
 		}

@@ -31,7 +31,7 @@ type Runner struct {
 	Clock     Clock         // nil: the Cluster, if it is one (a simulated one is), else the machine's. Only differences count
 	Poll      time.Duration // between two looks while waiting, at most; 0: 2s
 	GiveUp    time.Duration // how long every try may fail before the run does; 0: 5m
-	Skew      time.Duration // how far clocks of the cluster may differ; 0: 30s, negative: not at all
+	Skew      time.Duration // how far clocks of the cluster may differ: every hold, drain and bake is so much longer than its setting says; 0: 30s, negative: not at all
 	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s
 
 	// Floor is the number of endpoints, on every traffic route, that no write

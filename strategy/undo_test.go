@@ -51,6 +51,14 @@ func TestRedoBegins(t *testing.T) {
 	require.Equal(t, "size 3; stage 1", step.(strategy.Put).Revision.Note, "its stages begin anew")
 }
 
+// Whoever deploys an undone release again is told how to take the undo back.
+func TestAnUndoneReleaseThatIsDeployedAgainSaysHowToRedoIt(t *testing.T) {
+	failed := strategy.AbortError{App: "web", Kind: strategy.Failed, Why: "undone: by ops"}
+	require.ErrorContains(t, &failed, "take the undo back with Redo")
+	failed.Why = "gate in traffic failed"
+	require.ErrorContains(t, &failed, "mend the app and deploy it as a new release")
+}
+
 // The undo that was taken back stops, and one that begins later does not.
 func TestAnUndoThatWasRedoneStops(t *testing.T) {
 	redone := func(r *cluster.Revision) {

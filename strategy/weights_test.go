@@ -67,7 +67,7 @@ func TestNobodyGetsAShareThatItCannotBear(t *testing.T) {
 	three := rev(2, size(3), noted("stage 2; size 10"))
 	says(t, proving, []row{
 		{"its endpoints have yet to come", to("b-v002", byShares(map[string]int{"web-v001": 95, "web-v002": 5}, endpoints{"web-v001": 10, "web-v002": 1}, old, three)),
-			"wait: 1 endpoints of web-v002 on service/web, which is to have 20 % of the traffic"},
+			"wait: 1 of 3 endpoints of web-v002 serve at stage 2 of 2"},
 		{"endpoints that nobody wants any more bear nothing: it grows first", to("b-v002", byShares(map[string]int{"web-v001": 80, "web-v002": 20}, endpoints{"web-v001": 10, "web-v002": 3}, old,
 			rev(2, size(3), noted("stage passed; size 10"), func(r *cluster.Revision) { r.Ready, r.Replicas = 3, 1 }))), "put web-v002 x3 on: web-v002 has 3 of 10 pods ready"},
 	})
