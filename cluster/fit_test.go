@@ -171,7 +171,7 @@ func fits() []fit {
 				assert.Equal(t, 3, s.ReliedOn("web-v002"))
 				assert.Equal(t, 6, s.Serving())
 			},
-			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service",
+			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service; or, if it is a worker, use Rolling or Recreate",
 		},
 		{
 			name: "a group: every member is an ordinary app",
@@ -277,7 +277,7 @@ func fits() []fit {
 				assert.True(t, s.Worker())
 				assert.Equal(t, 3, s.ReliedOn("web-v001"))
 			},
-			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service",
+			next: "abort (unfit): RedBlack moves traffic, and no route brings any to this app: name its Service; or, if it is a worker, use Rolling or Recreate",
 		},
 		{
 			name: "undone",
