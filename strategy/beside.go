@@ -13,7 +13,7 @@ import (
 // goes: later nothing would show any more that they are shared, and they would go
 // on selecting whatever comes next.
 func parted(in Input, r, keep cluster.Revision, fewer int) Step {
-	if fewer < r.Replicas || !in.State.Can.Select || in.State.Can.Enable {
+	if fewer < r.Replicas || !bySelectorAlone(in.State) {
 		return nil
 	}
 	return bySelector{}.leave(in, r, keep)
@@ -23,7 +23,7 @@ func parted(in Input, r, keep cluster.Revision, fewer int) Step {
 // give way: a run that moved traffic from the one to the other has died, or still
 // does. While they do, nothing in the route keeps the pods of a third one out.
 func sharer(in Input, mine cluster.Revision) (newest cluster.Revision, shared bool) {
-	if !in.State.Can.Select || in.State.Can.Enable {
+	if !bySelectorAlone(in.State) {
 		return newest, false
 	}
 	for _, route := range in.State.Traffic() {

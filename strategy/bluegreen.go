@@ -103,6 +103,9 @@ func (bg BlueGreen) settle(in Input) time.Duration {
 	return bg.Settle
 }
 
+// bySelectorAlone reports whether nothing but the selectors of routes moves traffic.
+func bySelectorAlone(s cluster.State) bool { return s.Can.Select && !s.Can.Enable }
+
 // bySelector moves traffic by SetRoute.
 type bySelector struct {
 	overlap Overlap

@@ -99,15 +99,15 @@ func (ca Canary) unfit(in Input) string {
 		why = "it has no Stages: say how much traffic is to prove it, such as {{Percent: 10, Hold: 10 * time.Minute}}"
 	case unfitAmounts(ca.Surge, ca.Unavailable) != "":
 		why = unfitAmounts(ca.Surge, ca.Unavailable)
-	case ca.Baseline && in.State.Can.Select && !in.State.Can.Enable:
+	case ca.Baseline && bySelectorAlone(in.State):
 		why = "a baseline has the labels of the old version, and a Service here selects by these: it needs a traffic label, or leave Baseline out"
 	case in.lumped() != "":
 		why = in.lumped()
-	case byRouter(in) && (in.State.Can.Enable || in.State.Can.Select):
+	case in.State.Can.Weigh && (in.State.Can.Enable || in.State.Can.Select):
 		why = "traffic here is divided by weight and moved by labels or selectors, too: leave it to the one or the other"
-	case byRouter(in) && ca.Baseline && all[len(all)-1].Percent > 50:
+	case in.State.Can.Weigh && ca.Baseline && all[len(all)-1].Percent > 50:
 		why = "a Baseline gets as much of the traffic as the canary: no stage can have more than 50 %"
-	case n > 0 && !decided && !byRouter(in):
+	case n > 0 && !decided && !in.State.Can.Weigh:
 		why = all.confused(n)
 	}
 	return why
@@ -115,7 +115,7 @@ func (ca Canary) unfit(in Input) string {
 
 func (ca Canary) rules(in Input) Rules {
 	ru := Rules{Ready: ca.Ready, Before: ca.Before, After: ca.After, Judge: ca.Judge, Bake: ca.Bake, Drain: ca.Drain, Keep: ca.Keep}
-	if ru.move = besides(in); byRouter(in) {
+	if ru.move = besides(in); in.State.Can.Weigh {
 		ru.move = byWeight{ca.share}
 	}
 	ru = ru.withDefaults(in)
@@ -179,7 +179,7 @@ func (ca Canary) proving(mine cluster.Revision) bool {
 // have some.
 func otherLit(in Input) bool {
 	for _, r := range in.State.Revisions {
-		nowhere := byRouter(in) && !in.State.HasTraffic(r.Name) // its share, if it has one
+		nowhere := in.State.Can.Weigh && !in.State.HasTraffic(r.Name) // its share, if it has one
 		if r.Release != in.Target.Release && lit(in.State, r) && !nowhere {
 			return true
 		}
@@ -263,7 +263,7 @@ func (ca Canary) first(in Input, mine cluster.Revision) Step {
 	switch {
 	case n == 0:
 		return sizeless(mine)
-	case byRouter(in) && in.State.HasTraffic(mine.Name):
+	case in.State.Can.Weigh && in.State.HasTraffic(mine.Name):
 		return nil // it gets more stage by stage, and as it is promoted
 	}
 	step := ru.enter(in, ca.bounds(in, n), mine, ca.begins(in, n), n, ru.judged, "its first stage is ready")
@@ -278,7 +278,7 @@ func (ca Canary) stages(in Input, mine cluster.Revision) Step {
 		if n := in.State.ReliedOn(base.Name); there && n < base.Replicas {
 			return Wait{Why: fmt.Sprintf("%d of %d endpoints of %s serve", n, base.Replicas, base.Name)}
 		}
-		if !byRouter(in) {
+		if !in.State.Can.Weigh {
 			return nil
 		}
 		if step := ru.move.to(in, mine, "its share of this stage"); step != nil || !there {

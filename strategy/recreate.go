@@ -59,7 +59,7 @@ func (rc Recreate) Bounds(in Input) (Bounds, bool) {
 
 func (rc Recreate) rules(in Input) Rules {
 	ru := Rules{Ready: rc.Ready, Before: rc.Before, After: rc.After, Judge: rc.Judge, Bake: rc.Bake, Keep: rc.Keep}
-	if in.State.Can.Select && !in.State.Can.Enable {
+	if bySelectorAlone(in.State) {
 		ru.move = bySelector{overlap: Never}
 	}
 	ru = ru.withDefaults(in)

@@ -127,7 +127,7 @@ func (b Bounds) toward(in Input, to cluster.Revision, n int, why string) Step {
 // toward is that of the bounds, unless weights divide the traffic: there it moves
 // between the two, to what was seen to serve and from what may then go.
 func (ru Rules) toward(in Input, b Bounds, to cluster.Revision, n int, why string) Step {
-	if !byRouter(in) {
+	if !in.State.Can.Weigh {
 		return b.toward(in, to, n, why)
 	}
 	if step := b.up(in, to, n, n, why); step != nil {
@@ -233,7 +233,7 @@ func (ru Rules) backTo(in Input, within func(in Input, n int) Bounds, back, bad 
 
 // down makes room.
 func (ru Rules) down(in Input, b Bounds, to cluster.Revision, why string) Step {
-	if byRouter(in) {
+	if in.State.Can.Weigh {
 		return cut(in, to, ru.Drain, why)
 	}
 	return b.down(in, to, why)

@@ -72,7 +72,7 @@ func (ro Rolling) rules(in Input) Rules {
 
 // besides moves traffic to a revision beside those that have it.
 func besides(in Input) mover {
-	if in.State.Can.Select && !in.State.Can.Enable {
+	if bySelectorAlone(in.State) {
 		return bySelector{overlap: Always, beside: true}
 	}
 	return byLabel{}

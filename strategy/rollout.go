@@ -78,7 +78,7 @@ func (ru Rules) withDefaults(in Input) Rules {
 	ru.Drain = max(0, orElse(ru.Drain, 30*time.Second))
 	switch {
 	case ru.move != nil:
-	case in.State.Can.Select && !in.State.Can.Enable:
+	case bySelectorAlone(in.State):
 		ru.move = bySelector{drain: ru.Drain}
 	default:
 		ru.move = byLabel{}

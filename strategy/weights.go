@@ -20,9 +20,6 @@ type byWeight struct {
 	share func(in Input, r cluster.Revision) int
 }
 
-// byRouter reports whether weights divide the traffic here.
-func byRouter(in Input) bool { return in.State.Can.Weigh }
-
 // bears is how much of the traffic a revision can bear: as much as will be left of
 // the endpoints that it has when it has all.
 func bears(s cluster.State, r cluster.Revision) int {

@@ -1,3 +1,5 @@
+// Whose an autoscaler is, and how it is pointed at another revision.
+
 package kube
 
 import (

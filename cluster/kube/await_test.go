@@ -1,3 +1,5 @@
+// Who is woken by what, over how many watches.
+
 package kube
 
 import (

@@ -1,3 +1,5 @@
+// What budgets allow to be evicted of the side that is live.
+
 package kube
 
 import (

@@ -1,3 +1,5 @@
+// Looks that come together share a round, and none gets an older one.
+
 package kube
 
 import (

@@ -1,3 +1,5 @@
+// Work that is shared: who gets which turn of it.
+
 package kube
 
 import (

@@ -1,3 +1,5 @@
+// The proof of OfficeHours, in one line of a test.
+
 package main
 
 import (

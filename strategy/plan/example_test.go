@@ -1,3 +1,5 @@
+// What a plan looks like.
+
 package plan_test
 
 import (

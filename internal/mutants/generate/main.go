@@ -31,6 +31,8 @@ import (
 // sources are the files that are changed.
 var sources = []source{
 	{file: "internal/guard/guard.go", all: true},
+	{file: "internal/guard/share.go", all: true},
+	{file: "strategy/beside.go"},
 	{file: "cleanup/cleanup.go", all: true},
 	{file: "cleanup/run.go"},
 	{file: "cluster/state.go"},
