@@ -435,6 +435,40 @@ func TestWaitsForTheClusterTenMinutes(t *testing.T) {
 	}
 }
 
+// A pod that was just deleted is still listed where it served, and is nobody's:
+// ten seconds after endpoints last moved, or ten minutes after the first look,
+// that is taken for what it will stay.
+func TestWaitsForPodsOnTheirWayOut(t *testing.T) {
+	s := state([]cluster.Revision{found(1, 3, 3, false), found(2, 3, 3, true)}, service("web", serving{"web-v001": 1, "web-v002": 3}))
+	s.Strays = 1
+	for _, p := range []cleanup.Policy{{}, {NoFloor: true}} {
+		for _, c := range []struct {
+			moved, watched time.Duration // ago
+			ends           bool
+		}{
+			{moved: time.Hour, watched: 0},
+			{moved: time.Hour, watched: 10*time.Second - 1},
+			{moved: time.Hour, watched: 10 * time.Second, ends: true},
+			{moved: 10*time.Second - 1, watched: 5 * time.Minute},
+			{moved: 10 * time.Second, watched: 5 * time.Minute, ends: true},
+			{moved: 0, watched: 10*time.Minute - 1},
+			{moved: 0, watched: 10 * time.Minute, ends: true},
+		} {
+			s.Revisions[0].Moved, s.Revisions[1].Moved = noon.Add(-c.moved), noon.Add(-time.Hour)
+			step := next(s, p, noon.Add(-c.watched))
+			if !c.ends {
+				require.Contains(t, step.String(), "wait: 1 pods of no revision are in traffic", "%+v", c)
+				continue
+			}
+			if p.NoFloor {
+				require.Equal(t, strategy.Done{}, step)
+			} else {
+				require.Contains(t, step.String(), "abort (unfit): nothing is decided while 1 pods of no revision", "%+v", c)
+			}
+		}
+	}
+}
+
 func TestNothingToCleanUp(t *testing.T) {
 	require.Equal(t, strategy.Done{}, next(state(nil, service("web", nil)), cleanup.Policy{}, noon))
 }

@@ -17,7 +17,8 @@ import (
 // of the last look.
 //
 // It returns an AbortError of kind Unfit, with nothing deleted, if no revision
-// may be kept; and whatever the Runner returns if a call fails: a look that was
+// may be kept, or if pods of no revision are in traffic ten seconds after its
+// endpoints last changed; and whatever the Runner returns if a call fails: a look that was
 // refused, cut short or came too late deletes nothing. Several cleanups at once
 // are as good as one.
 func Run(ctx context.Context, r strategy.Runner, app string, p Policy) ([]Decision, error) {
@@ -75,6 +76,8 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 	switch {
 	case underway(in.State) != "" && !c.Policy.RunFailed:
 		return strategy.Done{}
+	case in.State.Strays > 0 && !lasts(in):
+		return strategy.Wait{Why: fmt.Sprintf("%d pods of no revision are in traffic: they may be on their way out", in.State.Strays)}
 	case kept == nil && !c.Policy.NoFloor && len(decisions) > 0:
 		return strategy.Abort{Kind: strategy.Unfit, Why: why}
 	case kept != nil && kept.Enabled && kept.Unsettled > 0:
@@ -143,6 +146,23 @@ func scaled(s cluster.State, r cluster.Revision) bool {
 	_, ok := s.ScalerOf(r.Name)
 	return ok
 }
+
+// lasts reports whether the endpoints are what they will stay: no more of them
+// has come or gone for so long, or they never come to rest. An EndpointSlice
+// shows a pod for a while after it is gone, when it is nobody's.
+func lasts(in strategy.Input) bool {
+	since := in.Watched
+	for _, r := range in.State.Revisions {
+		if r.Moved.After(since) {
+			since = r.Moved
+		}
+	}
+	return in.Held(since, rest) || in.Held(in.Watched, patience)
+}
+
+// rest is how long endpoints must stay as they are to be believed, where a
+// cleanup would give up for them.
+const rest = 10 * time.Second
 
 // patience is how long a cleanup waits for the cluster to follow a write.
 const patience = 10 * time.Minute

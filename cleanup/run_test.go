@@ -156,6 +156,29 @@ func TestNothingServesNothingIsDeleted(t *testing.T) {
 	require.Empty(t, w.Writes()[before:])
 }
 
+// A pod has just gone, and traffic still lists it when the cleanup begins: that
+// is over in a moment, and no reason to give up.
+func TestAPodThatHasJustGone(t *testing.T) {
+	h := halfStates()[2]
+	w := h.world(t, h.name)
+	w.SetStrays("web", 1)
+	clock := after{w, func() { w.SetStrays("web", 0) }}
+	_, err := cleanup.Run(context.Background(), strategy.Runner{Cluster: w, Clock: clock, ID: "cleaner"}, "web", h.policy)
+	require.NoError(t, err)
+	require.Len(t, w.State("web").Revisions, 1)
+}
+
+// after is a clock that lets something happen in the first sleep.
+type after struct {
+	*fake.Cluster
+	do func()
+}
+
+func (a after) Sleep(ctx context.Context, d time.Duration) error {
+	a.do()
+	return a.Cluster.Sleep(ctx, d)
+}
+
 // A look that fails, in whatever way, deletes nothing.
 func TestNoLookNoDelete(t *testing.T) {
 	for _, broken := range []error{fmt.Errorf("list pods: %w", cluster.ErrRefused), errLost} {
