@@ -24,7 +24,7 @@ func arm(s cluster.State, of cluster.Revision) (cluster.Revision, bool) {
 
 // compared sees to the baseline: as large as the canary, and in traffic when that
 // is.
-func (ca Canary) compared(in Input, mine cluster.Revision) Step {
+func (ca *Canary) compared(in Input, mine cluster.Revision) Step {
 	good, older := in.State.NewestGood(mine)
 	if !ca.Baseline || !older || !ca.proving(mine) || mine.Replicas == 0 {
 		return nil
@@ -41,7 +41,7 @@ func (ca Canary) compared(in Input, mine cluster.Revision) Step {
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine, base)
 }
 
-func (ca Canary) beside(in Input, ru Rules, mine, base cluster.Revision) Step {
+func (ca *Canary) beside(in Input, ru Rules, mine, base cluster.Revision) Step {
 	switch {
 	case base.Replicas < mine.Replicas:
 		return scale(base, mine.Replicas, "as many as "+mine.Name)
@@ -54,7 +54,7 @@ func (ca Canary) beside(in Input, ru Rules, mine, base cluster.Revision) Step {
 }
 
 // swept deletes the baseline, when nothing is compared with it any more.
-func (ca Canary) swept(in Input, mine cluster.Revision) Step {
+func (ca *Canary) swept(in Input, mine cluster.Revision) Step {
 	ru := ca.rules(in)
 	base, there := arm(in.State, mine)
 	if !there || ca.needed(in, mine, base) {
@@ -69,7 +69,7 @@ func (ca Canary) swept(in Input, mine cluster.Revision) Step {
 }
 
 // needed reports whether the floor cannot spare the baseline yet.
-func (ca Canary) needed(in Input, mine, base cluster.Revision) bool {
+func (ca *Canary) needed(in Input, mine, base cluster.Revision) bool {
 	left := 0
 	for _, r := range in.State.Revisions {
 		if r.Name != base.Name {

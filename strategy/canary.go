@@ -64,7 +64,9 @@ func (ca Canary) Bounds(in Input) (Bounds, bool) {
 	return ca.bounds(in, n), n > 0
 }
 
-func (ca Canary) bounds(in Input, n int) Bounds {
+// What follows is the pointer's: rules are made of these, and copy no settings.
+
+func (ca *Canary) bounds(in Input, n int) Bounds {
 	bounds := roll{ca.Surge, ca.Unavailable}.bounds(n)
 	beside := stages(ca.Stages).most(n)
 	if ca.Baseline {
@@ -87,7 +89,7 @@ func (ca Canary) bounds(in Input, n int) Bounds {
 	return bounds
 }
 
-func (ca Canary) unfit(in Input) string {
+func (ca *Canary) unfit(in Input) string {
 	all := stages(ca.Stages)
 	n := in.wanted()
 	mine, _ := in.Mine()
@@ -113,7 +115,7 @@ func (ca Canary) unfit(in Input) string {
 	return why
 }
 
-func (ca Canary) rules(in Input) Rules {
+func (ca *Canary) rules(in Input) Rules {
 	ru := Rules{Ready: ca.Ready, Before: ca.Before, After: ca.After, Judge: ca.Judge, Bake: ca.Bake, Drain: ca.Drain, Keep: ca.Keep}
 	if ru.move = besides(in); in.State.Can.Weigh {
 		ru.move = byWeight{ca.share}
@@ -131,7 +133,7 @@ func (ca Canary) rules(in Input) Rules {
 
 // begins is with how many of n replicas it goes into traffic: with all, if there
 // is nothing to compare with, and nobody who serves.
-func (ca Canary) begins(in Input, n int) int {
+func (ca *Canary) begins(in Input, n int) int {
 	if !otherLit(in) {
 		return n
 	}
@@ -141,7 +143,7 @@ func (ca Canary) begins(in Input, n int) int {
 // share is how much of the traffic a router is to give to a revision: that of the
 // stage, to what is compared with each other; and to anybody else what it bears, and
 // what these leave.
-func (ca Canary) share(in Input, r cluster.Revision) int {
+func (ca *Canary) share(in Input, r cluster.Revision) int {
 	mine, _ := in.Mine()
 	i, proving := stages(ca.Stages).stage(mine)
 	if proving && r.Release == mine.Release && otherLit(in) {
@@ -170,7 +172,7 @@ func newest(in Input) cluster.Revision {
 }
 
 // proving reports whether the new revision is still at its stages.
-func (ca Canary) proving(mine cluster.Revision) bool {
+func (ca *Canary) proving(mine cluster.Revision) bool {
 	_, proving := stages(ca.Stages).stage(mine)
 	return proving
 }
@@ -179,8 +181,10 @@ func (ca Canary) proving(mine cluster.Revision) bool {
 // have some.
 func otherLit(in Input) bool {
 	for _, r := range in.State.Revisions {
-		nowhere := in.State.Can.Weigh && !in.State.HasTraffic(r.Name) // its share, if it has one
-		if r.Release != in.Target.Release && lit(in.State, r) && !nowhere {
+		if r.Release == in.Target.Release || !lit(in.State, r) {
+			continue
+		}
+		if !in.State.Can.Weigh || in.State.HasTraffic(r.Name) { // by weight, its share: if it has one
 			return true
 		}
 	}
@@ -189,7 +193,7 @@ func otherLit(in Input) bool {
 
 // room puts away what stands beside the good revision: a canary that this one
 // supersedes, its baseline, and what is dark.
-func (ca Canary) room(in Input, mine cluster.Revision) Step {
+func (ca *Canary) room(in Input, mine cluster.Revision) Step {
 	way, ok := in.State.NewestGood(mine)
 	if !ca.proving(mine) {
 		return nil
@@ -215,7 +219,7 @@ func (ca Canary) room(in Input, mine cluster.Revision) Step {
 
 // level makes a canary that is taken up again as small as its first stage, and what
 // serves as large as it was.
-func (ca Canary) level(in Input, mine, way cluster.Revision) Step {
+func (ca *Canary) level(in Input, mine, way cluster.Revision) Step {
 	n := in.sizeOf(mine)
 	if first := ca.begins(in, n); n > 0 && mine.Replicas > first && in.State.Dark(mine) {
 		return resized(in, mine, first, n, "it proves itself first")
@@ -228,7 +232,7 @@ func (ca Canary) level(in Input, mine, way cluster.Revision) Step {
 
 // putAway gives what a revision serves back to the good one, and takes its
 // replicas.
-func (ca Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
+func (ca *Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 	n := in.whole(way, r)
 	if lit(in.State, r) {
 		if step := ca.bounds(in, n).up(in, way, n, n, "it serves in place of "+r.Name); step != nil {
@@ -257,8 +261,7 @@ func (ca Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 }
 
 // first brings the first stage into traffic.
-func (ca Canary) first(in Input, mine cluster.Revision) Step {
-	ru := ca.rules(in)
+func (ca *Canary) first(in Input, mine cluster.Revision) Step {
 	n := in.sizeOf(mine)
 	switch {
 	case n == 0:
@@ -266,12 +269,13 @@ func (ca Canary) first(in Input, mine cluster.Revision) Step {
 	case in.State.Can.Weigh && in.State.HasTraffic(mine.Name):
 		return nil // it gets more stage by stage, and as it is promoted
 	}
+	ru := ca.rules(in)
 	step := ru.enter(in, ca.bounds(in, n), mine, ca.begins(in, n), n, ru.judged, "its first stage is ready")
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
 }
 
 // stages lets the canary prove itself at each.
-func (ca Canary) stages(in Input, mine cluster.Revision) Step {
+func (ca *Canary) stages(in Input, mine cluster.Revision) Step {
 	ru := ca.rules(in)
 	serves := func(in Input, mine cluster.Revision) Step {
 		base, there := arm(in.State, mine)
@@ -290,22 +294,22 @@ func (ca Canary) stages(in Input, mine cluster.Revision) Step {
 }
 
 // promote rolls the old revision over to the new one.
-func (ca Canary) promote(in Input, mine cluster.Revision) Step {
+func (ca *Canary) promote(in Input, mine cluster.Revision) Step {
 	if mine.Outcome.Result == cluster.Good {
 		return nil
 	}
-	ru := ca.rules(in)
 	n := in.sizeOf(mine)
 	if mine.Replicas == n && mine.Ready >= n && others(in.State, mine) == 0 {
 		return nil
 	}
+	ru := ca.rules(in)
 	step := ru.toward(in, ca.bounds(in, n), mine, n, fmt.Sprintf("%s has %d of %d pods ready", mine.Name, mine.Ready, n))
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
 }
 
 // giveBack gives a canary up: what it has taken over rolls back, and it goes, as
 // does its baseline.
-func (ca Canary) giveBack(in Input, bad cluster.Revision) Step {
+func (ca *Canary) giveBack(in Input, bad cluster.Revision) Step {
 	ru := ca.rules(in)
 	stuck := func(found string) Step { return Abort{Stranded, bad.Outcome.Why + "; " + found} }
 	back, ok := in.State.NewestGood(bad)

@@ -6,6 +6,7 @@ package strategy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -45,12 +46,14 @@ func entered(text, kind, value string) string {
 
 // figure reads the number of an entry; 0: there is none.
 func figure(text, kind string) int {
-	for _, e := range entries(text) {
-		var n int
-		if rest, ok := strings.CutPrefix(e, kind); ok {
-			if _, err := fmt.Sscanf(rest, "%d", &n); err == nil && n > 0 {
-				return n
-			}
+	for e := range strings.SplitSeq(text, entrySeparator) {
+		rest, ok := strings.CutPrefix(e, kind)
+		if !ok {
+			continue
+		}
+		number, _, _ := strings.Cut(rest, " ")
+		if n, err := strconv.Atoi(number); err == nil && n > 0 {
+			return n
 		}
 	}
 	return 0

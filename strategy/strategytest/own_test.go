@@ -4,6 +4,8 @@ package strategytest_test
 
 import (
 	"context"
+	"os"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -15,6 +17,13 @@ import (
 )
 
 var keep = strategy.Retention{Shrink: 20 * time.Second, ShrinkTo: 1, Destroy: 40 * time.Second}
+
+// TestMain lets garbage wait: the heap is a few megabytes, and a third of the
+// time went to collecting them.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1000)
+	os.Exit(m.Run())
+}
 
 // A subject is a strategy or a cleaner of ours, and the world it is proved in.
 type subject struct {
@@ -67,9 +76,9 @@ func subjects() []subject {
 		{name: "Recreate", options: labels, strategy: strategy.Recreate{Before: before, After: after}},
 		{name: "Recreate-selector", options: selector, strategy: strategy.Recreate{}},
 		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 20, Gate: stage}, {Percent: 60}},
-			Baseline: true, Drain: 5 * time.Second}},
+			Baseline: true, Ready: 2 * time.Minute, Drain: 5 * time.Second}},
 		{name: "Canary-weights", options: weights, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 5, Gate: stage}, {Percent: 20}},
-			Baseline: true, Before: before, Drain: 5 * time.Second}},
+			Baseline: true, Before: before, Ready: 2 * time.Minute, Drain: 5 * time.Second}},
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 		{name: "Cleanup-careful", options: careful, cleaner: sweep(cleanup.Policy{})},
 		{name: "Cleanup-selector", options: selector, cleaner: sweep(cleanup.Policy{RunFailed: true})},
