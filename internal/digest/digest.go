@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -111,11 +112,25 @@ func (w *walker) structure(v reflect.Value) {
 		w.instant(v)
 		return
 	}
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("digest") != "-" {
-			w.walk(v.Field(i))
+	for _, i := range counted(v.Type()) {
+		w.walk(v.Field(i))
+	}
+}
+
+var known sync.Map // of each type of structure, which fields count: to ask for their tags takes longer than to walk them
+
+func counted(t reflect.Type) []int {
+	if fields, ok := known.Load(t); ok {
+		return fields.([]int)
+	}
+	var fields []int
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("digest") != "-" {
+			fields = append(fields, i)
 		}
 	}
+	known.Store(t, fields)
+	return fields
 }
 
 // instant reads a time.Time, whose fields may not be taken out of an unexported

@@ -171,6 +171,8 @@ func (p *proof) try(s Schedule, tale *tale) (r result, breach *Breach) {
 			if t != nil && t.main != nil {
 				r.fired = t.main.cluster.Fired()
 			}
+		case merged:
+			panic(found)
 		default:
 			breach = &Breach{Law: Termination, Why: fmt.Sprintf("panic: %v\n%s", found, debug.Stack()), Schedule: s, Events: len(s.Faults)}
 		}

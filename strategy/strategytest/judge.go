@@ -105,6 +105,18 @@ func (j *judge) arm() {
 	j.armed = true
 }
 
+// withheld is how many replicas an admission has just taken from what was written:
+// what goes with them, nobody who writes can keep.
+func (j *judge) withheld() int {
+	main := j.trial.main
+	for _, e := range j.trial.schedule.Faults {
+		if e.Fault == fault.Mutated && e.Form == 0 && main != nil && j.author.cluster == main.cluster && j.author.now.Number == e.Call {
+			return 1
+		}
+	}
+	return 0
+}
+
 // bounds are those of the strategy, for who deploys a release.
 func (j *judge) bounds(of job, s cluster.State) (strategy.Bounds, bool) {
 	if j.trial.proof.bounder == nil || of.release == "" {
@@ -184,7 +196,7 @@ func (j *judge) change() {
 	if ours {
 		floor = min(floor, j.author.floor())
 	}
-	blamed := ours && lasting < floor && lasting < j.lasting
+	blamed := ours && lasting < floor && lasting < j.lasting-j.withheld()
 	was := j.lasting
 	j.written, j.lasting = written, lasting
 	t.tale.change(ours)

@@ -1,6 +1,6 @@
-// Every ordered pair of faults. A second fault at a state that was seen before
-// needs no second look: what follows is a function of the world and of what the
-// client remembers.
+// Every ordered pair of faults. What follows a state is a function of the world
+// and of what the client remembers: a state that was seen before needs no second
+// fault, and once the second one has come, no second look at what comes of it.
 
 package strategytest
 
@@ -17,12 +17,14 @@ type PairStats struct {
 	Stats
 	Pairs  int // that were run
 	Pruned int // states at which every second fault had been tried already
+	Merged int // of Pairs, those that came to a state that another pair had come to
 }
 
 // CheckPairs lets every fault happen, and after it every other one, each in its first
-// form, at every call of one scenario; all of them, if unpruned is set, or only those second
-// ones that come to a state of the world and of the client that no other pair
-// came to. Scenarios returns the names.
+// form, at every call of one scenario; all of them to their end, if unpruned is set,
+// or only those second ones that come to a state of the world and of the client that
+// no other pair came to, and each only up to such a state. The release that mends a
+// disturbed world in the end has no fault of its own. Scenarios returns the names.
 func CheckPairs(s strategy.Strategy, o Options, scenario string, unpruned bool) (PairStats, error) {
 	return newProof(s, nil, o).pairs(scenario, unpruned)
 }
@@ -65,19 +67,29 @@ func (p *proof) pairs(name string, unpruned bool) (stats PairStats, err error) {
 		return stats, breach
 	}
 	stats.Scenarios = 1
-	seen := map[uint64]bool{}
-	broken := map[string]error{}
+	search := pairing{proof: p, scenario: s, unpruned: unpruned, stats: &stats,
+		before: map[uint64]bool{}, after: map[uint64]bool{}, broken: map[string]error{}}
 	for i, kind := range undisturbed.calls {
 		for _, first := range events(i+1, kind) {
-			p.seconds(s, first, &stats, seen, unpruned, broken)
+			search.seconds(first)
 		}
 	}
 	var all []error
-	for _, err := range broken {
+	for _, err := range search.broken {
 		all = append(all, err)
 	}
 	stats.Breaches = len(all)
 	return stats, errors.Join(all...)
+}
+
+// pairing is a search through the pairs of one scenario.
+type pairing struct {
+	*proof
+	scenario      scenario
+	unpruned      bool
+	stats         *PairStats
+	before, after map[uint64]bool  // the states seen: of one fault, and of two
+	broken        map[string]error // the first breach of each law
 }
 
 // events lists what may go wrong at a call, in its first form: all of them, in pairs,
@@ -92,11 +104,11 @@ func events(call int, kind fault.Kind) (all []fault.Event) {
 }
 
 // seconds tries every second fault after a first one.
-func (p *proof) seconds(s scenario, first fault.Event, stats *PairStats, seen map[uint64]bool, unpruned bool, broken map[string]error) {
-	places, r, breach := p.probe(Schedule{Scenario: s.name, Faults: fault.Plan{first}})
-	stats.Runs++
+func (p *pairing) seconds(first fault.Event) {
+	places, r, breach := p.probe(Schedule{Scenario: p.scenario.name, Faults: fault.Plan{first}})
+	p.stats.Runs++
 	if breach != nil {
-		broken[breach.Law] = p.explain(breach)
+		p.broken[breach.Law] = p.explain(breach)
 		return
 	}
 	if r.fired == 0 {
@@ -107,36 +119,66 @@ func (p *proof) seconds(s scenario, first fault.Event, stats *PairStats, seen ma
 		if call <= first.Call {
 			continue
 		}
-		if !unpruned && seen[at.state] {
-			stats.Pruned++
+		if !p.unpruned && p.before[at.state] {
+			p.stats.Pruned++
 			continue
 		}
-		seen[at.state] = true
+		p.before[at.state] = true
 		for _, second := range events(call, at.kind) {
-			p.pair(s, fault.Plan{first, second}, stats, broken)
+			p.pair(fault.Plan{first, second})
 		}
 	}
 }
 
-func (p *proof) pair(s scenario, plan fault.Plan, stats *PairStats, broken map[string]error) {
+// merged unwinds a play that has come to where another one has been.
+type merged struct{}
+
+func (p *pairing) pair(plan fault.Plan) {
 	sequels := []string{Again}
 	if plan[1].Fault == fault.Crash {
 		sequels = []string{Again, Nothing}
 	}
 	for _, then := range sequels {
-		stats.Pairs++
-		stats.Runs++
-		if _, breach := p.try(Schedule{Scenario: s.name, Faults: plan, Then: then}, nil); breach != nil && broken[breach.Law] == nil {
-			broken[breach.Law] = p.explain(breach)
+		p.stats.Pairs++
+		p.stats.Runs++
+		breach := p.play(Schedule{Scenario: p.scenario.name, Faults: plan, Then: then})
+		if breach != nil && p.broken[breach.Law] == nil {
+			p.broken[breach.Law] = p.explain(breach)
 		}
 	}
+}
+
+// play plays a pair until it comes to where another has been.
+func (p *pairing) play(s Schedule) (breach *Breach) {
+	if !p.unpruned {
+		defer func() { p.noting = nil }()
+		p.noting = func(t *trial, c *client, call fault.Call) {
+			if c.cluster != t.main.cluster || call.Number <= s.Faults[1].Call {
+				return
+			}
+			state := t.digest(c, call)
+			if p.after[state] {
+				panic(merged{})
+			}
+			p.after[state] = true
+		}
+	}
+	defer func() {
+		if found := recover(); found == (merged{}) {
+			p.stats.Merged++
+		} else if found != nil {
+			panic(found)
+		}
+	}()
+	_, breach = p.try(s, nil)
+	return breach
 }
 
 // probe plays a schedule and notes the state before each call of its main
 // client.
 func (p *proof) probe(s Schedule) (places []place, r result, breach *Breach) {
 	p.noting = func(t *trial, c *client, call fault.Call) {
-		if c.cluster == t.main.cluster {
+		if c.cluster == t.main.cluster && t.phase != mending {
 			places = append(places, place{call.Kind, t.digest(c, call)})
 		}
 	}
@@ -151,5 +193,5 @@ func (t *trial) digest(c *client, call fault.Call) uint64 {
 	call.Number = 0
 	j := &t.judge
 	return digest.Of(t.w.Now(), t.w.Digest(), c.event.Memory(), c.cluster.Digest(), c.looked, c.blind, c.state, c.job.name, call,
-		j.floor, j.wild, j.stuck, j.ended, t.pendingUntil, len(t.rest), len(t.stack))
+		t.phase, j.floor, j.wild, j.stuck, j.late, j.mixed, j.condemned, j.ended, t.pendingUntil, len(t.rest), len(t.stack))
 }

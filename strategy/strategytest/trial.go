@@ -37,6 +37,7 @@ type trial struct {
 	stack   []*client          // who is running, the innermost last
 	tale    *tale              // nil: nobody listens
 
+	phase        string    // of the play: what is still to be run, and judged
 	pendingUntil time.Time // what every gate is
 }
 
@@ -277,6 +278,7 @@ type result struct {
 func (t *trial) play() result {
 	t.main = t.client(t.scenario.job)
 	t.main.cluster.Plan = t.schedule.Faults
+	t.phase = "drive, then " + t.schedule.Then
 	o := t.drive()
 	if o == died && t.schedule.Then == Nothing {
 		t.main.cluster.Land()
@@ -288,8 +290,10 @@ func (t *trial) play() result {
 	j := t.main.job
 	if o == died {
 		j = t.proof.job(t.schedule.Then, j)
+		t.phase = "go on"
 		o = t.goOn(j)
 	}
+	t.phase = "land"
 	if t.main.cluster.Land() > 0 && j.release != t.main.job.release {
 		o, _ = t.run(t.process(t.main, j)) // it was done, and now there is more to do
 	}
@@ -299,9 +303,11 @@ func (t *trial) play() result {
 		t.judge.settled(o)
 	}
 	r := t.result(o)
+	t.phase = "again after " + string(o)
 	t.again(j, o)
 	if o == done && !t.judge.wild {
 		j.stay = true
+		t.phase = "stay"
 		_, _ = t.run(t.process(t.main, j)) // what falls due later is done, whenever that is
 		t.pass(time.Minute)
 		last := t.result(o)
@@ -359,12 +365,16 @@ func (t *trial) again(j job, o outcome) {
 		return
 	}
 	next := t.proof.deploy("build-10", t.proof.Replicas)
+	t.phase = mending
 	if third, err := t.run(t.process(c, next)); third != done {
 		t.judge.breach(Convergence, fmt.Sprintf("all is mended, and the next release ends as %v%s", third, because(err)))
 	}
 	t.pass(time.Minute)
 	t.judge.settled(done)
 }
+
+// mending is the phase of the release that ends a play in a disturbed world.
+const mending = "mending"
 
 // undecided reports whether nobody has decided about a release.
 func undecided(s cluster.State) bool {
