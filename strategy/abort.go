@@ -90,12 +90,18 @@ type AbortError struct {
 // Error says what was being done, to which revision, what was found, what
 // serves right now and what to do next.
 func (e *AbortError) Error() string {
-	what := "release " + e.Release
+	what := "cutover"
+	if e.App != "" {
+		what += " " + e.App
+	}
+	if e.Release != "" { // a group has one for each member
+		what += ": release " + e.Release
+	}
 	if e.Revision != "" {
 		what += " (" + e.Revision + ")"
 	}
-	return fmt.Sprintf("cutover %s: %s: %s: %s. Serving now: %s. To do: %s.",
-		e.App, what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.advice())
+	return fmt.Sprintf("%s: %s: %s. Serving now: %s. To do: %s.",
+		what, e.Kind, strings.TrimRight(e.Why, "."), e.Serving, e.advice())
 }
 
 func (e *AbortError) advice() string {

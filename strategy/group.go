@@ -95,9 +95,9 @@ func (g Group) Run(ctx context.Context, r Runner) error {
 // fails before the last switch, but after it, too. Run again it goes on, and so
 // does Run, which never brings forward what an Undo has begun to take back.
 //
-// It refuses as a whole, before any write, if one member cannot go back: if
-// nothing older of it is good, if a newer release of it is there, if it cannot be
-// looked at or if its Target has no Release. Members that were never begun have
+// It refuses as a whole, before any write, if one member cannot go back: if its
+// Target has no Release, if nothing older of it is good, if a newer release of it
+// is there, or if it cannot be looked at. Members that were never begun have
 // nothing to take back. It returns nil if what served before serves everywhere.
 func (g Group) Undo(ctx context.Context, r Runner, why string) error {
 	return g.run(ctx, r, true, func(s Strategy) Strategy { return Undo(s, because(g.mark(), why)) })
@@ -105,7 +105,11 @@ func (g Group) Undo(ctx context.Context, r Runner, why string) error {
 
 // run runs every member with its strategy, or what is made of that, joined.
 func (g Group) run(ctx context.Context, r Runner, undo bool, made func(Strategy) Strategy) error {
-	if why := g.unfit(r); why != "" {
+	why := g.unfit(r)
+	if why == "" && undo {
+		why = g.nameless()
+	}
+	if why != "" {
 		return &AbortError{App: g.apps(), Kind: Unfit, Why: why, Serving: serving(cluster.State{})}
 	}
 	t := newTable(g, r, undo)
@@ -148,6 +152,16 @@ func (g Group) unfit(r Runner) string {
 			if m.App == n.App && same(m.runner(r, 0).Cluster, n.runner(r, 0).Cluster) {
 				return fmt.Sprintf("%q is a member twice: two runs of one app in one cluster are rivals", m.App)
 			}
+		}
+	}
+	return ""
+}
+
+// nameless says which member an Undo cannot be of.
+func (g Group) nameless() string {
+	for i, m := range g.Members {
+		if m.Target.Release == "" {
+			return fmt.Sprintf("the Target of %s has no Release: the name of the release to undo is needed", g.name(i))
 		}
 	}
 	return ""

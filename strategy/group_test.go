@@ -194,6 +194,23 @@ func TestAGroupThatIsNoneIsRefused(t *testing.T) {
 		require.Equal(t, strategy.Unfit, abort.Kind)
 	}
 	require.Empty(t, w.Writes())
+	require.EqualError(t, strategy.Group{}.Run(ctx, strategy.Runner{}),
+		"cutover: unfit: the group has no members. Serving now: unknown, for no look has succeeded. To do: mend the input; nothing was written.")
+}
+
+// The release to undo has to be named, of every member, and it is said of which it
+// is not.
+func TestAnUndoOfAGroupNamesTheMemberWithoutARelease(t *testing.T) {
+	w := older(cluster.Can{Enable: true})
+	g := strategy.Group{Members: []strategy.Member{
+		{App: "web", Cluster: w, Target: build("build-2"), Strategy: strategy.RedBlack{}},
+		{App: "workers", Cluster: w, Target: cluster.Target{Template: []byte("t")}, Strategy: strategy.RedBlack{}},
+	}}
+	var abort *strategy.AbortError
+	require.ErrorAs(t, g.Undo(ctx, strategy.Runner{Clock: w}, "errors"), &abort)
+	require.Equal(t, strategy.Unfit, abort.Kind)
+	require.Contains(t, abort.Error(), "cutover web, workers: unfit: the Target of workers has no Release")
+	require.Empty(t, w.Writes())
 }
 
 // goroutines waits until there are no more of them than before.
