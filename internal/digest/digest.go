@@ -5,28 +5,30 @@ package digest
 import (
 	"cmp"
 	"encoding/binary"
-	"hash"
-	"hash/fnv"
+	"hash/maphash"
 	"reflect"
 	"slices"
 	"sync"
 	"time"
 )
 
-// Of returns a number that is the same for values that are the same all the way
-// down, unexported fields and what pointers lead to included. Times count by how
+// Of returns a number that, within one process, is the same for values that are the
+// same all the way down, unexported fields and what pointers lead to included. Times count by how
 // far they are from now. Functions, channels and interfaces are left out, and so
 // is a field that is tagged `digest:"-"`.
 func Of(now time.Time, values ...any) uint64 {
-	w := walker{hash: fnv.New64a(), now: now}
+	w := walker{now: now}
+	w.hash.SetSeed(seed)
 	for _, v := range values {
 		w.walk(reflect.ValueOf(v))
 	}
 	return w.hash.Sum64()
 }
 
+var seed = maphash.MakeSeed()
+
 type walker struct {
-	hash hash.Hash64
+	hash maphash.Hash
 	now  time.Time
 	path []uintptr // the pointers that led here: a structure may point back
 	buf  [8]byte
@@ -39,7 +41,7 @@ func (w *walker) number(n uint64) {
 
 func (w *walker) text(s string) {
 	w.number(uint64(len(s)))
-	_, _ = w.hash.Write([]byte(s))
+	_, _ = w.hash.WriteString(s)
 }
 
 var timeType = reflect.TypeFor[time.Time]()

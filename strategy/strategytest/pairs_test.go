@@ -29,17 +29,19 @@ import (
 )
 
 // small are the subjects in the smallest world that has all there is: two
-// replicas, and one gate.
+// replicas, and one gate. They wait for a minute, not for ten: every look of a wait
+// is a place for another fault.
 func small() []subject {
+	const wait = time.Minute
 	after := strategytest.Gate("after")
 	labels := strategytest.Options{Replicas: 2, Poll: 10 * time.Second}
 	selector := strategytest.Options{Replicas: 2, Poll: 10 * time.Second, World: fake.World{Can: cluster.Can{Select: true}}}
 	return []subject{
-		{name: "RedBlack", options: labels, strategy: strategy.RedBlack{After: after, Drain: 15 * time.Second}},
-		{name: "BlueGreen", options: selector, strategy: strategy.BlueGreen{After: after, Drain: 15 * time.Second}},
-		{name: "Rolling", options: labels, strategy: strategy.Rolling{After: after}},
-		{name: "Recreate", options: labels, strategy: strategy.Recreate{After: after}},
-		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 50, Gate: after}}, Drain: 15 * time.Second}},
+		{name: "RedBlack", options: labels, strategy: strategy.RedBlack{After: after, Ready: wait, Judge: wait, Drain: 15 * time.Second}},
+		{name: "BlueGreen", options: selector, strategy: strategy.BlueGreen{After: after, Ready: wait, Judge: wait, Drain: 15 * time.Second}},
+		{name: "Rolling", options: labels, strategy: strategy.Rolling{After: after, Ready: wait, Judge: wait}},
+		{name: "Recreate", options: labels, strategy: strategy.Recreate{After: after, Ready: wait, Judge: wait}},
+		{name: "Canary", options: labels, strategy: strategy.Canary{Stages: []strategy.Stage{{Percent: 50, Gate: after}}, Ready: wait, Judge: wait, Drain: 15 * time.Second}},
 		{name: "Cleanup", options: labels, cleaner: sweep(cleanup.Policy{RunFailed: true})},
 	}
 }
