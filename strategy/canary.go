@@ -73,14 +73,15 @@ func (ca *Canary) bounds(in Input, n int) Bounds {
 		beside *= 2
 	}
 	way, ok := in.State.NewestGood(newest(in))
-	serves := 0
+	serves, back := 0, Size(way) // what one that is superseded had taken over goes back
 	for _, r := range in.State.Revisions {
 		if r.Arm == "" && r.Release != in.Target.Release && lit(in.State, r) {
 			serves += r.Replicas
+			back = max(back, in.whole(way, r))
 		}
-		if r.Name == way.Name { // what one that is superseded had taken over
-			serves += max(0, Size(r)-r.Replicas)
-		}
+	}
+	if ok {
+		serves += max(0, back-way.Replicas)
 	}
 	bounds.Ceiling = max(bounds.Ceiling, max(n, serves)+beside)
 	if ok && lit(in.State, way) && way.Replicas > 0 { // somebody else may have made it smaller
@@ -235,7 +236,7 @@ func (ca *Canary) level(in Input, mine, way cluster.Revision) Step {
 func (ca *Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 	n := in.whole(way, r)
 	if lit(in.State, r) {
-		if step := ca.bounds(in, n).up(in, way, n, n, "it serves in place of "+r.Name); step != nil {
+		if step := ca.bounds(in, in.wanted()).up(in, way, n, n, "it serves in place of "+r.Name); step != nil {
 			return step
 		}
 		if way.Ready < way.Replicas {

@@ -13,9 +13,9 @@ import (
 )
 
 // Of returns a number that, within one process, is the same for values that are the
-// same all the way down, unexported fields and what pointers lead to included. Times count by how
-// far they are from now. Functions, channels and interfaces are left out, and so
-// is a field that is tagged `digest:"-"`.
+// same all the way down, unexported fields and what pointers lead to included.
+// Times count by how far they are from now. Functions, channels and interfaces are
+// left out, and so is a field that is tagged `digest:"-"`.
 func Of(now time.Time, values ...any) uint64 {
 	w := walker{now: now}
 	w.hash.SetSeed(seed)
