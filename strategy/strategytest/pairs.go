@@ -139,6 +139,10 @@ func (p *pairing) seconds(first fault.Event) {
 	}
 }
 
+// soon is within how many calls of the second fault a play is looked at for where
+// another one has been: later it costs more than it saves.
+const soon = 24
+
 // merged unwinds a play that has come to where another one has been.
 type merged struct{}
 
@@ -162,7 +166,7 @@ func (p *pairing) play(s Schedule) (breach *Breach) {
 	if !p.unpruned {
 		defer func() { p.noting = nil }()
 		p.noting = func(t *trial, c *client, call fault.Call) {
-			if c.cluster != t.main.cluster || call.Number <= s.Faults[1].Call {
+			if after := call.Number - s.Faults[1].Call; c.cluster != t.main.cluster || after <= 0 || after > soon {
 				return
 			}
 			state := t.digest(c, call)
