@@ -76,6 +76,8 @@ func TestFloor(t *testing.T) {
 	shrunk := func(r cluster.Revision, n int) cluster.Revision { r.Replicas = n; return r }
 	extra := rev("v2", 2, 3, true)
 	extra.Pods, extra.Ready, extra.Replicas = 4, 4, 2 // two too many: the cluster may take any
+	half := rev("v1", 1, 3, false)
+	half.Unsettled = 1
 	for _, c := range []struct {
 		name    string
 		state   cluster.State
@@ -95,6 +97,9 @@ func TestFloor(t *testing.T) {
 		{"below the floor already, and no lower", state(labels, map[string]int{"v1": 1}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{Bounds: floor(3)}, shrunk(rev("v2", 2, 3, false), 0), false},
 		{"nothing, while the cluster may take a pod that is one too many", state(labels, map[string]int{"v2": 3}, extra), guard.Rules{Release: "v2"}, extra, false},
 		{"nothing, while what was told to leave leaves", state(labels, map[string]int{"v1": 3, "v2": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false)), guard.Rules{Bounds: floor(6)}, rev("v1", 1, 3, true), false},
+		{"turning off the one pod that somebody has turned on", state(labels, map[string]int{"v1": 1}, half), guard.Rules{}, half, true},
+		{"touching what leaves, and is still listed", state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, false)), guard.Rules{}, rev("v1", 1, 3, false), false},
+		{"making it smaller", state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, false)), guard.Rules{}, shrunk(rev("v1", 1, 3, false), 1), true},
 		{"stopping the only worker", cluster.State{Revisions: []cluster.Revision{rev("v1", 1, 3, true)}}, guard.Rules{}, shrunk(rev("v1", 1, 3, true), 0), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -437,6 +442,7 @@ func TestWhereARouteMayLead(t *testing.T) {
 		{name: "nowhere, in a preview", can: cluster.Can{Select: true}, now: weights{"v1": 100}, to: weights{}, preview: true, allowed: true},
 		{name: "to all that are enabled", can: cluster.Can{Enable: true}, allowed: true},
 		{name: "to all that are enabled, where others weigh", can: cluster.Can{Enable: true, Weigh: true}, allowed: true},
+		{name: "from one to all that are enabled", can: cluster.Can{Enable: true}, now: weights{"v1": 100}, allowed: true},
 		{name: "all of it", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 90, "v2": 10}, allowed: true},
 		{name: "less than all of it", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 90, "v2": 9}},
 		{name: "more than all of it", can: cluster.Can{Weigh: true}, now: weights{"v1": 100}, to: weights{"v1": 90, "v2": 11}},
@@ -612,6 +618,7 @@ func TestReplicasThatAnAutoscalerWrites(t *testing.T) {
 		{"more, of one that it does not name", sized(live(), "v1"), resized("v2", 2, 3, 5, false), false},
 		{"fewer, of a dark one", sized(live(), "v2"), resized("v2", 2, 3, 1, false), true},
 		{"none, of a dark one, while another has traffic", sized(live(), "v2"), resized("v2", 2, 3, 0, false), true},
+		{"one, while nothing has", sized(nobody, "v2"), resized("v2", 2, 3, 1, false), true},
 		{"none, while nothing has", sized(nobody, "v2"), resized("v2", 2, 3, 0, false), false},
 		{"some, where there are none: it is off", sized(live(), "v3"), resized("v3", 3, 0, 3, false), false},
 		{"another outcome, the same replicas", sized(live(), "v1"), rev("v1", 1, 3, true), false},
@@ -632,7 +639,7 @@ func TestReplicasThatAnAutoscalerWrites(t *testing.T) {
 }
 
 func TestWhereAnAutoscalerMayBePointed(t *testing.T) {
-	s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false), rev("v3", 3, 0, false))
+	s := state(labels, map[string]int{"v1": 3}, rev("v1", 1, 3, true), rev("v2", 2, 3, false), rev("v3", 3, 0, false), rev("v5", 5, 1, false))
 	hpa := cluster.Route{Name: "horizontalpodautoscaler/web", Scaler: true, Weights: map[string]int{"v1": 100}, Version: "3"}
 	off := hpa
 	off.Name, off.Weights = "horizontalpodautoscaler/off", map[string]int{"v3": 100}
@@ -644,6 +651,7 @@ func TestWhereAnAutoscalerMayBePointed(t *testing.T) {
 		law  string
 	}{
 		{"at another that has replicas", hpa, map[string]int{"v2": 100}, ""},
+		{"at another that has one", hpa, map[string]int{"v5": 100}, ""},
 		{"at one without", hpa, map[string]int{"v3": 100}, "order"},
 		{"at one that is gone", hpa, map[string]int{"v4": 100}, "order"},
 		{"at two", hpa, map[string]int{"v1": 100, "v2": 100}, "order"},
@@ -663,5 +671,65 @@ func TestWhereAnAutoscalerMayBePointed(t *testing.T) {
 			}
 			require.NoError(t, err)
 		})
+	}
+}
+
+// What more replicas may be wanted beside: nothing that runs, or may yet, where a
+// strategy keeps revisions apart; and no more of all of them than its ceiling.
+func TestWhatMoreReplicasMayBeWantedBeside(t *testing.T) {
+	other := func(pods, replicas int, behind bool) cluster.Revision {
+		return with(rev("v1", 1, replicas, false), func(r *cluster.Revision) { r.Pods, r.Behind = pods, behind })
+	}
+	mine := rev("v2", 2, 0, false)
+	for _, c := range []struct {
+		name   string
+		found  []cluster.Revision
+		bounds guard.Bounds
+		law    string
+	}{
+		{"nothing of another runs", []cluster.Revision{other(0, 0, false), mine}, guard.Bounds{Apart: true}, ""},
+		{"its last pod still goes", []cluster.Revision{other(1, 0, false), mine}, guard.Bounds{Apart: true}, "apart"},
+		{"one is wanted of it", []cluster.Revision{other(0, 1, false), mine}, guard.Bounds{Apart: true}, "apart"},
+		{"its controller may act on what was", []cluster.Revision{other(0, 0, true), mine}, guard.Bounds{Apart: true}, "apart"},
+		{"it runs, where that is nothing to anybody", []cluster.Revision{other(1, 1, true), mine}, guard.Bounds{}, ""},
+		{"up to the ceiling", []cluster.Revision{mine, other(1, 1, false)}, guard.Bounds{Ceiling: 4}, ""},
+		{"above it, with one that comes later", []cluster.Revision{mine, other(1, 1, false)}, guard.Bounds{Ceiling: 3}, "ceiling"},
+		{"above a ceiling of one", []cluster.Revision{mine}, guard.Bounds{Ceiling: 1}, "ceiling"},
+	} {
+		rules := guard.Rules{Bounds: func() guard.Bounds { return c.bounds }}
+		require.Equal(t, c.law, verdict(t, state(labels, nil, c.found...), rules, put(wants(mine, 3))), c.name)
+	}
+}
+
+// Who gets more of what weights divide has the endpoints for it on that route, if
+// it is named there; and whoever has a share keeps what it needs for it.
+func TestWhatAShareNeeds(t *testing.T) {
+	type weights = map[string]int
+	weigh := cluster.Can{Weigh: true}
+	divided := func(now weights, serving map[string]int, revisions ...cluster.Revision) cluster.State {
+		s := state(weigh, serving, revisions...)
+		s.Routes[0].Weights = now
+		return s
+	}
+	to := func(w weights) func(*guard.Guard) error {
+		return setRoute(cluster.Route{Name: "service/web", Version: "7", Weights: w})
+	}
+	one, two := rev("v1", 1, 3, true), rev("v2", 2, 3, true)
+	over := with(one, func(r *cluster.Revision) { r.Replicas = 1 })          // two pods too many
+	short := with(one, func(r *cluster.Revision) { r.Ready, r.Pods = 2, 3 }) // one pod is not ready
+	for _, c := range []struct {
+		name  string
+		state cluster.State
+		floor int
+		write func(*guard.Guard) error
+		law   string
+	}{
+		{"its first share, and no endpoint that the route has seen", divided(weights{"v1": 100, "v2": 0}, map[string]int{"v1": 3}, one, two), 3, to(weights{"v1": 99, "v2": 1}), "share"},
+		{"more, with one endpoint of three pods", divided(weights{"v1": 50, "v2": 50}, map[string]int{"v1": 3, "v2": 1}, one, two), 4, to(weights{"v1": 40, "v2": 60}), "share"},
+		{"a touch of one with two pods too many", divided(weights{"v1": 60, "v2": 40}, map[string]int{"v1": 3, "v2": 3}, over, two), 4, put(off(over)), ""},
+		{"fewer, down to what serves", divided(weights{"v1": 60, "v2": 40}, map[string]int{"v1": 2, "v2": 3}, short, two), 4, put(wants(short, 2)), ""},
+		{"fewer than that", divided(weights{"v1": 60, "v2": 40}, map[string]int{"v1": 2, "v2": 3}, short, two), 4, put(wants(short, 1)), "share"},
+	} {
+		require.Equal(t, c.law, verdict(t, c.state, guard.Rules{Bounds: floor(c.floor)}, c.write), c.name)
 	}
 }
