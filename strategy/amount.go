@@ -14,10 +14,8 @@ type Amount string
 
 // of returns the amount of n replicas, rounded up or down as Kubernetes does.
 func (a Amount) of(n int, zero Amount, up bool) int {
-	number, percent, err := a.parse(zero)
+	number, percent, _ := a.parse(zero) // unfit says what cannot be read, before anybody asks
 	switch {
-	case err != nil:
-		return 0 // unfit says so before anybody asks
 	case !percent:
 		return number
 	case up:
