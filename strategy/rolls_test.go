@@ -180,7 +180,9 @@ func apart(t *testing.T, how strategy.Bounder, in strategy.Input) bool {
 // It goes back the way it came: what failed goes, then what it replaced comes.
 func TestRecreateGoesBack(t *testing.T) {
 	none := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Note = 0, 0, 0, "size 3" }
-	back := func(serving endpoints, old, bad cluster.Revision) strategy.Input { return to("b-v002", byLabels(serving, old, bad)) }
+	back := func(serving endpoints, old, bad cluster.Revision) strategy.Input {
+		return to("b-v002", byLabels(serving, old, bad))
+	}
 	says(t, strategy.Recreate{}, []row{
 		{"it makes room", back(endpoints{"web-v002": 3}, rev(1, on, isGood, none), rev(2, on, hasFailed)), "put web-v002 x0 on failed: it makes room for web-v001"},
 		{"its pods still run", back(nil, rev(1, on, isGood, none), rev(2, on, hasFailed, going(3, 3, time.Hour))), "wait: 3 pods of web-v002 still run"},
