@@ -75,9 +75,38 @@ func TestWhatTwoShareGoesToOneFirst(t *testing.T) {
 		{"capacity first", both(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, one), rev(2, on, hasFailed), rev(3, none)), "put web-v001 x3"},
 		{"nobody is good: to who serves most", both(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, hasFailed, one), rev(2, on, hasFailed), rev(3, none)), "route service/web to web-v002"},
 		{"one of them is only a name", both(endpoints{"web-v001": 3}, rev(1, on, isGood), rev(2, on, hasFailed, none), rev(3, none)), "put web-v003 x3"},
+		{"of two alike the older", both(three, rev(1, on, hasFailed), rev(2, on, hasFailed), rev(3, none)), "route service/web to web-v001"},
+		{"one of them has only pods that go", both(endpoints{"web-v001": 3}, rev(1, on, isGood), rev(2, on, hasFailed, going(1, 1, time.Hour)), rev(3, none)), "route service/web to web-v001"},
+		{"one of them is to have one pod", both(endpoints{"web-v001": 3}, rev(1, on, isGood), rev(2, on, hasFailed, func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready = 1, 0, 0 }), rev(3, none)), "route service/web to web-v001"},
+		{"it has one pod already", both(three, rev(1, on, isGood), rev(2, on, hasFailed), rev(3, one)), "put web-v003 x3"},
 		{"it has pods already", both(three, rev(1, on, isGood), rev(2, on, hasFailed), rev(3)), "route service/web to web-v003: it is ready"},
 	})
 	says(t, strategy.Rolling{Surge: "1", Unavailable: "0"}, []row{
 		{"within the bounds of who gets it", both(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, one), rev(2, on, hasFailed), rev(3, none)), "put web-v002 x2"},
 	})
+}
+
+// A route of ours that is pinned to the old one stays so until the last pods of what
+// was given up are gone: it would bring them traffic.
+func TestAPinOutlivesThePodsThatItKeepsOut(t *testing.T) {
+	gone := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready = 0, 0, 0 }
+	ready := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Leaving = 0, 1, 1, 1 }
+	pinned := func(change func(*cluster.Route), revisions ...cluster.Revision) strategy.Input {
+		s := bySelector("web-v001", live, revisions...)
+		s.Routes[0].Pinned = true
+		change(&s.Routes[0])
+		return to("b-v002", s)
+	}
+	ours, nobodys := func(*cluster.Route) {}, func(r *cluster.Route) { r.Since = time.Time{} }
+	const waits, over = "wait: service/web stays pinned until the pods of web-v002 are gone", "abort (failed): 5xx"
+	says(t, strategy.BlueGreen{}, []row{
+		{"a pod of it still answers", pinned(ours, rev(1, on, isGood), rev(2, hasFailed, ready)), waits},
+		{"none does: it comes off", pinned(ours, rev(1, on, isGood), rev(2, hasFailed, gone)), "route service/web to web-v001: nothing else has pods"},
+		{"it was pinned by somebody else", pinned(nobodys, rev(1, on, isGood), rev(2, hasFailed, ready)), over},
+		{"it is not pinned", pinned(func(r *cluster.Route) { r.Pinned = false }, rev(1, on, isGood), rev(2, hasFailed, ready)), over},
+		{"another one is to have pods", pinned(ours, rev(0, sized(1, 1), isGood), rev(1, on, isGood), rev(2, hasFailed, ready)), over},
+	})
+	second := pinned(nobodys, rev(1, on, isGood), rev(2, hasFailed, ready))
+	second.State.Routes = append(second.State.Routes, cluster.Route{Name: "service/admin", Serving: live, Weights: endpoints{"web-v001": 100}, Pinned: true, Since: ago(time.Hour)})
+	says(t, strategy.BlueGreen{}, []row{{"the second route is ours", second, "wait: service/admin stays pinned"}})
 }
