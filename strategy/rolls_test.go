@@ -222,3 +222,52 @@ func TestRolling(t *testing.T) {
 	says(t, strategy.Rolling{Pause: -1}, []row{{"a setting", to("b2", byLabels(live, one)), "abort (unfit): Rolling: Pause must not be negative"}})
 	says(t, strategy.Rolling{Bake: -1}, []row{{"a setting of all", to("b2", byLabels(live, one)), "abort (unfit): Ready, Judge and Bake must not be negative"}})
 }
+
+// Replicas go from one to the other within the bounds: what does not serve first,
+// what traffic may go back to last.
+func TestWhatARollTakes(t *testing.T) {
+	steps := strategy.Rolling{Surge: "1", Unavailable: "0"}
+	first := rev(2, on, size(1), noted("size 3"))
+	old := func(change ...func(*cluster.Revision)) cluster.Revision {
+		return rev(1, append([]func(*cluster.Revision){on, isGood}, change...)...)
+	}
+	in := func(serving endpoints, revisions ...cluster.Revision) strategy.Input {
+		return to("b-v002", byLabels(serving, revisions...))
+	}
+	leaves := func(r *cluster.Revision) { r.Leaving, r.Ready = 1, 2 }
+	says(t, steps, []row{
+		{"a pod that is not ready", in(endpoints{"web-v001": 2, "web-v002": 1}, old(sized(3, 2)), first), "put web-v001 x2 on good"},
+		{"but none that goes already", in(endpoints{"web-v001": 2, "web-v002": 1}, old(leaves), first), "wait: 1 of 3 pods of web-v002 ready, 3 replicas of others left"},
+		{"all of what is dark", in(live, rev(0, hasFailed), old(), first), "put web-v000 x0 off failed"},
+		{"what failed before what is good", in(endpoints{"web-v000": 2, "web-v001": 2, "web-v002": 1}, rev(0, on, hasFailed, size(2)), old(size(2)), first), "put web-v000 x0 on failed"},
+		{"an older good one before the way back", in(endpoints{"web-v000": 2, "web-v001": 1, "web-v002": 1}, rev(0, on, isGood, size(2)), old(size(1)), first), "put web-v000 x1 on good"},
+		{"nothing below the floor", in(endpoints{"web-v001": 2, "web-v002": 1}, old(), first), "wait: 1 of 3 pods of web-v002 ready, 3 replicas of others left"},
+		{"nothing is left to take", in(endpoints{"web-v002": 2}, old(size(0)), rev(2, on, sized(3, 2))), "wait: 2 of 3 pods of web-v002 ready, 0 replicas of others left"},
+		{"room for a first one", in(endpoints{"web-v001": 4}, old(size(4)), rev(2, size(0), noted("size 3"))), "put web-v001 x3 on good: room for web-v002"},
+		{"there is none", in(live, old(size(4)), rev(2, size(0), noted("size 3"))), "wait: there is no room for a first replica of web-v002"},
+	})
+}
+
+// The way back is the same, the other way.
+func TestARollGoesBack(t *testing.T) {
+	steps := strategy.Rolling{Surge: "1", Unavailable: "0"}
+	back := func(replicas, ready int) cluster.Revision {
+		return rev(1, on, isGood, sized(replicas, ready), noted("size 3"))
+	}
+	bad := func(replicas int) cluster.Revision { return rev(2, on, hasFailed, size(replicas), noted("size 3")) }
+	in := func(one, two int, revisions ...cluster.Revision) strategy.Input {
+		return to("b-v002", byLabels(endpoints{"web-v001": one, "web-v002": two}, revisions...))
+	}
+	says(t, steps, []row{
+		{"as far as there is room", in(1, 2, back(1, 1), bad(2)), "put web-v001 x2 on good: traffic goes back to web-v001"},
+		{"it gets ready", in(1, 2, back(2, 1), bad(2)), "wait: 1 of 3 pods of web-v001 ready, 2 replicas of others left"},
+		{"it serves: one of the bad goes", in(2, 2, back(2, 2), bad(2)), "put web-v002 x1 on failed"},
+		{"from none", in(0, 3, back(0, 0), bad(3)), "put web-v001 x1 on good: traffic goes back to web-v001"},
+		{"from none, and dark", in(0, 3, rev(1, isGood, size(0), noted("size 3")), bad(3)), "put web-v001 x1 off good: traffic goes back to it"},
+		{"not all of it serves", in(2, 0, back(3, 3), bad(0)), "wait: 2 of 3 endpoints of web-v001 are back"},
+		{"it all does", in(3, 0, back(3, 3), rev(2, hasFailed, size(0))), "abort (failed): 5xx"},
+		{"the bad one is larger", in(1, 5, back(1, 1), bad(5)), "put web-v001 x1 on good: so many are to serve when traffic is back"},
+		{"nothing was taken", in(3, 0, back(3, 3), rev(2, hasFailed, size(1))), "put web-v002 x0 off failed: it was given up"},
+		{"there is nothing to go back to", in(0, 3, bad(3)), "abort (stranded): 5xx; no older revision is good, so it was left in traffic"},
+	})
+}
