@@ -3,8 +3,12 @@
 package strategy_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/cutover-dev/cutover/cluster"
 	"github.com/cutover-dev/cutover/strategy"
@@ -41,6 +45,47 @@ func TestCanary(t *testing.T) {
 		{"it is good", to("b-v002", byLabels(endpoints{"web-v002": 10}, rev(1, isGood), at(2, "passed", 10, isGood))), "done"},
 		{"scaled to none, of ten", to("b-v002", byLabels(all, ten, at(2, "1", 0, off))), "put web-v002 x2 off"},
 	})
+}
+
+// The stage is noted with the replicas that are its; and a part of a replica is one.
+func TestAStageIsStored(t *testing.T) {
+	passed := put(t, twoStages, to("b-v002", byLabels(endpoints{"web-v001": 10, "web-v002": 2}, ten, at(2, "1", 2))))
+	require.Equal(t, "size 10; stage 2", sortedNote(passed))
+	in := to("b2", byLabels(endpoints{"web-v001": 101}, rev(1, on, isGood, size(101))))
+	require.Equal(t, 2, put(t, strategy.Canary{Stages: []strategy.Stage{{Percent: 1}}}, in).Replicas)
+}
+
+func sortedNote(r cluster.Revision) string {
+	entries := strings.Split(r.Note, "; ")
+	slices.Sort(entries)
+	return strings.Join(entries, "; ")
+}
+
+// Its bounds are those of the roll; above, there is room for what stands beside all
+// that serves, or is to serve again; below, no more is asked of an old version than
+// it has when it has all.
+func TestBoundsOfACanary(t *testing.T) {
+	for _, c := range []struct {
+		why            string
+		in             strategy.Input
+		floor, ceiling int
+	}{
+		{"ten, and six beside", to("b-v002", byLabels(endpoints{"web-v001": 10}, ten, at(2, "1", 2))), 8, 16},
+		{"half promoted", to("b-v002", byLabels(endpoints{"web-v001": 4}, rev(1, on, isGood, size(4), noted("size 10")), at(2, "passed", 8))), 8, 16},
+		{"the old version is smaller", to("b-v002", byLabels(endpoints{"web-v001": 4}, rev(1, on, isGood, size(4)), at(2, "1", 2))), 3, 16},
+		{"it has none left", to("b-v002", byLabels(endpoints{"web-v002": 10}, rev(1, on, isGood, size(0)), at(2, "passed", 10))), 8, 16},
+		{"it is dark", to("b-v002", byLabels(endpoints{"web-v002": 10}, rev(1, isGood, size(4)), at(2, "passed", 10))), 8, 16},
+		{"somebody has made what is superseded larger", to("b-v003", byLabels(endpoints{"web-v002": 12}, rev(1, isGood, size(0), noted("size 10")), at(2, "passed", 12, hasFailed), at(3, "1", 2, off))), 8, 30},
+	} {
+		bounds, ok := twoStages.Bounds(c.in)
+		require.True(t, ok)
+		require.Equal(t, strategy.Bounds{Floor: c.floor, Ceiling: c.ceiling}, bounds, c.why)
+	}
+	_, ok := twoStages.Bounds(to("b2", byLabels(nil, rev(1))))
+	require.False(t, ok, "nobody knows of how many")
+	one := to("b2", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, size(1))))
+	_, ok = twoStages.Bounds(one)
+	require.True(t, ok)
 }
 
 // What an older canary has left is put away before the new one begins.

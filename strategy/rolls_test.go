@@ -4,6 +4,7 @@
 package strategy_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -193,6 +195,9 @@ func TestRecreateGoesBack(t *testing.T) {
 		{"all of it serves", back(live, rev(1, on, isGood), rev(2, hasFailed, none)), "abort (failed): 5xx"},
 		{"it serves, and somebody has given replicas to what failed", back(live, rev(1, on, isGood), rev(2, hasFailed)), "put web-v002 x0 off failed: it was given up"},
 		{"be it one of one", back(endpoints{"web-v001": 1}, rev(1, on, isGood, sized(1, 1)), rev(2, hasFailed, sized(1, 1))), "put web-v002 x0 off failed: it was given up"},
+		{"it serves, not all of it, and somebody has given replicas to what failed", back(endpoints{"web-v001": 2}, rev(1, on, isGood, sized(3, 2)), rev(2, hasFailed, sized(1, 1))), "put web-v002 x0 off failed: it was given up"},
+		{"it does not serve yet: what failed is not touched", back(nil, rev(1, on, isGood, sized(3, 2)), rev(2, hasFailed, sized(1, 1))), "wait: 2 of 3 pods of web-v001 ready"},
+		{"one that has just failed, of one", back(endpoints{"web-v001": 1}, rev(1, on, isGood, sized(1, 0)), rev(2, hasFailed, sized(1, 1))), "put web-v002 x0 off failed: it was given up"},
 		{"what failed serves alone", back(endpoints{"web-v002": 3}, rev(1, isGood), rev(2, on, hasFailed)), "put web-v001 x3 on good: traffic goes back to it"},
 		{"and goes on until the other one does", back(endpoints{"web-v002": 3}, rev(1, on, isGood), rev(2, on, hasFailed)), "wait: 0 of 3 endpoints of web-v001 are back"},
 	})
@@ -217,6 +222,18 @@ func TestRolling(t *testing.T) {
 		{"not all of it serves", to("b-v002", byLabels(endpoints{"web-v001": 2}, rev(1, on, isGood, sized(2, 2), noted("size 3")), batch(1, 1))), "wait: 0 of 1 endpoints of the batch serve"},
 		{"the last is no batch between others", to("b-v002", byLabels(endpoints{"web-v002": 3}, rev(1, isGood, sized(0, 0)), rev(2, on, times(ago(time.Second))))), "put web-v002 x3 on good: alone in traffic, and passed"},
 	})
+	gated := bySteps
+	gated.Between = passing
+	says(t, gated, []row{
+		{"a gate between", to("b-v002", byLabels(endpoints{"web-v001": 2, "web-v002": 1}, rev(1, on, isGood, sized(2, 2), noted("size 3")), batch(1, 1))), "check web-v002: between batches"},
+	})
+	says(t, bySteps, []row{
+		{"nobody knows how many", to("b-v002", byLabels(nil, rev(1, hasFailed, sized(0, 0)), rev(2, sized(0, 0)))), "abort (unfit): web-v002 was scaled to 0"},
+		{"be it one", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, sized(1, 1)), rev(2, sized(0, 0), noted("size 1")))), "put web-v002 x1 off"},
+	})
+	pinned := with(bySelector("web-v001", live, one), func(s *cluster.State) { s.Routes[0].Pinned = true })
+	says(t, strategy.Rolling{}, []row{{"pinned", to("b2", pinned), "abort (unfit): Rolling: service/web does not tell revisions apart"}})
+	says(t, strategy.Recreate{}, []row{{"pinned", to("b2", pinned), "abort (unfit): Recreate: service/web does not tell revisions apart"}})
 	weighed := with(byLabels(all, one), func(s *cluster.State) { s.Can = cluster.Can{Weigh: true} })
 	says(t, strategy.Rolling{}, []row{{"a router", to("b2", weighed), "abort (unfit): Rolling: it divides traffic by replicas"}})
 	says(t, strategy.Rolling{Pause: -1}, []row{{"a setting", to("b2", byLabels(live, one)), "abort (unfit): Rolling: Pause must not be negative"}})
@@ -239,6 +256,7 @@ func TestWhatARollTakes(t *testing.T) {
 		{"a pod that is not ready", in(endpoints{"web-v001": 2, "web-v002": 1}, old(sized(3, 2)), first), "put web-v001 x2 on good"},
 		{"but none that goes already", in(endpoints{"web-v001": 2, "web-v002": 1}, old(leaves), first), "wait: 1 of 3 pods of web-v002 ready, 3 replicas of others left"},
 		{"all of what is dark", in(live, rev(0, hasFailed), old(), first), "put web-v000 x0 off failed"},
+		{"what failed before what is good, and older", to("b-v003", byLabels(endpoints{"web-v001": 2, "web-v002": 2, "web-v003": 1}, old(size(2)), rev(2, on, hasFailed, size(2)), rev(3, on, size(1), noted("size 3")))), "put web-v002 x0 on failed"},
 		{"what failed before what is good", in(endpoints{"web-v000": 2, "web-v001": 2, "web-v002": 1}, rev(0, on, hasFailed, size(2)), old(size(2)), first), "put web-v000 x0 on failed"},
 		{"an older good one before the way back", in(endpoints{"web-v000": 2, "web-v001": 1, "web-v002": 1}, rev(0, on, isGood, size(2)), old(size(1)), first), "put web-v000 x1 on good"},
 		{"nothing below the floor", in(endpoints{"web-v001": 2, "web-v002": 1}, old(), first), "wait: 1 of 3 pods of web-v002 ready, 3 replicas of others left"},
@@ -267,7 +285,11 @@ func TestARollGoesBack(t *testing.T) {
 		{"not all of it serves", in(2, 0, back(3, 3), bad(0)), "wait: 2 of 3 endpoints of web-v001 are back"},
 		{"it all does", in(3, 0, back(3, 3), rev(2, hasFailed, size(0))), "abort (failed): 5xx"},
 		{"the bad one is larger", in(1, 5, back(1, 1), bad(5)), "put web-v001 x1 on good: so many are to serve when traffic is back"},
+		{"nobody knows how large it was", in(0, 0, rev(1, on, isGood, size(0)), rev(2, hasFailed, size(3))), "put web-v001 x0 on good: so many are to serve when traffic is back"},
 		{"nothing was taken", in(3, 0, back(3, 3), rev(2, hasFailed, size(1))), "put web-v002 x0 off failed: it was given up"},
 		{"there is nothing to go back to", in(0, 3, bad(3)), "abort (stranded): 5xx; no older revision is good, so it was left in traffic"},
 	})
 }
+
+// passing is a gate that has nothing against anything.
+var passing = health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Pass, "", nil })

@@ -102,3 +102,23 @@ func TestWhatAShareNoLongerNeedsGoes(t *testing.T) {
 		{"it has had the time", at(2 * time.Minute), "put web-v001 x5"},
 	})
 }
+
+// A route remembers what each was given, of this very object: of whoever gets a share
+// now, and of those of whom that was remembered.
+func TestWhatARouteRemembers(t *testing.T) {
+	old, mine := rev(1, on, isGood, size(10)), rev(2, size(2), noted("stage 2; size 10"))
+	shares := func(note string) strategy.Input {
+		s := byShares(map[string]int{"web-v001": 95, "web-v002": 5}, endpoints{"web-v001": 10, "web-v002": 2}, old, mine)
+		s.Routes[0].Note = note
+		return to("b-v002", s)
+	}
+	for note, want := range map[string]string{
+		"":                               "to web-v002 uid-web-v002 at 20",
+		"to web-v001 uid-web-v001 at 95": "to web-v001 uid-web-v001 at 80; to web-v002 uid-web-v002 at 20",
+		"to web-v001 another at 95":      "to web-v002 uid-web-v002 at 20",
+	} {
+		step := proving.Next(shares(note))
+		require.IsType(t, strategy.SetRoute{}, step, "%v", step)
+		require.Equal(t, want, step.(strategy.SetRoute).Route.Note)
+	}
+}
