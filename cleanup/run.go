@@ -17,10 +17,10 @@ import (
 // of the last look.
 //
 // It returns an AbortError of kind Unfit, with nothing deleted, if no revision
-// may be kept, or if pods of no revision are in traffic ten seconds after its
-// endpoints last changed; and whatever the Runner returns if a call fails: a look that was
-// refused, cut short or came too late deletes nothing. Several cleanups at once
-// are as good as one.
+// may be kept, or if pods of no revision are in traffic ten seconds after the
+// app's endpoints last changed; and whatever the Runner returns if a call fails: a
+// look that was refused, cut short or came too late deletes nothing. Several
+// cleanups at once are as good as one.
 func Run(ctx context.Context, r strategy.Runner, app string, p Policy) ([]Decision, error) {
 	var last []Decision
 	trace := r.Trace
@@ -147,9 +147,9 @@ func scaled(s cluster.State, r cluster.Revision) bool {
 	return ok
 }
 
-// lasts reports whether the endpoints are what they will stay: no more of them
-// has come or gone for so long, or they never come to rest. An EndpointSlice
-// shows a pod for a while after it is gone, when it is nobody's.
+// lasts reports whether endpoints are taken for what they will stay: none has come
+// or gone for a while, or they never come to rest. An EndpointSlice still shows a
+// pod that has just gone, which then is nobody's.
 func lasts(in strategy.Input) bool {
 	since := in.Watched
 	for _, r := range in.State.Revisions {

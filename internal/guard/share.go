@@ -24,7 +24,8 @@ func (g *Guard) judgeShares(found, r cluster.Route) (law, why string) {
 }
 
 // needs is how many endpoints so much of a route needs, of those that serve on it,
-// up to the floor, as exactly as whole percents say it: 67 % of 3 are 2. Where a part of the traffic goes nowhere, any will do.
+// up to the floor, as exactly as whole percents say it: 67 % of 3 are 2. Where a part
+// of the traffic goes nowhere, any will do.
 func (g *Guard) needs(route cluster.Route, weight int) int {
 	now := 0
 	for _, r := range g.state.Revisions {
