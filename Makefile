@@ -5,13 +5,13 @@
 #             how long traffic takes to move, beside the least it could take
 # make faults every fault at every call, and from every small state, for all
 #             strategies and the cleanup; faults-pairs: every two of them, and two
-#             clients in every order of their calls (an hour, goes on where it was
-#             stopped)
+#             clients in every order of their calls (an hour or more; goes on where it
+#             was stopped)
 # make mutants
 #             what wrong strategies, engines, guards and cleaners die by
 # make mutants-generated
 #             every small change of the code that decides, and which of them no
-#             test notices: a quarter of an hour, or none if nothing has changed
+#             test notices: some hours the first time, and then what has changed
 #
 # Needs Go and make. The control plane is built from the Go module proxy the
 # first time (some minutes), and kept in the user's cache directory.

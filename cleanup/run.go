@@ -76,7 +76,7 @@ func (c Strategy) Next(in strategy.Input) strategy.Step {
 	switch {
 	case underway(in.State) != "" && !c.Policy.RunFailed:
 		return strategy.Done{}
-	case in.State.Strays > 0 && !lasts(in):
+	case in.State.Strays > 0 && !atRest(in):
 		return strategy.Wait{Why: fmt.Sprintf("%d pods of no revision are in traffic: they may be on their way out", in.State.Strays)}
 	case kept == nil && !c.Policy.NoFloor && len(decisions) > 0:
 		return strategy.Abort{Kind: strategy.Unfit, Why: why}
@@ -147,22 +147,22 @@ func scaled(s cluster.State, r cluster.Revision) bool {
 	return ok
 }
 
-// lasts reports whether endpoints are taken for what they will stay: none has come
+// atRest reports whether endpoints are taken for what they will stay: none has come
 // or gone for a while, or they never come to rest. An EndpointSlice still shows a
 // pod that has just gone, which then is nobody's.
-func lasts(in strategy.Input) bool {
+func atRest(in strategy.Input) bool {
 	since := in.Watched
 	for _, r := range in.State.Revisions {
 		if r.Moved.After(since) {
 			since = r.Moved
 		}
 	}
-	return in.Held(since, rest) || in.Held(in.Watched, patience)
+	return in.Held(since, strayWait) || in.Held(in.Watched, patience)
 }
 
-// rest is how long endpoints must stay as they are to be believed, where a
-// cleanup would give up for them.
-const rest = 10 * time.Second
+// strayWait is how long endpoints must stay as they are before pods of no revision
+// among them are taken for what they will stay.
+const strayWait = 10 * time.Second
 
 // patience is how long a cleanup waits for the cluster to follow a write.
 const patience = 10 * time.Minute

@@ -64,7 +64,8 @@ func (ca Canary) Bounds(in Input) (Bounds, bool) {
 	return ca.bounds(in, n), n > 0
 }
 
-// What follows is the pointer's: rules are made of these, and copy no settings.
+// The methods below are the pointer's: most are handed on as rules, each of which
+// would copy all settings otherwise.
 
 func (ca *Canary) bounds(in Input, n int) Bounds {
 	bounds := roll{ca.Surge, ca.Unavailable}.bounds(n)

@@ -4,7 +4,6 @@
 package strategy_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/cutover-dev/cutover/cluster"
-	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -223,7 +221,7 @@ func TestRolling(t *testing.T) {
 		{"the last is no batch between others", to("b-v002", byLabels(endpoints{"web-v002": 3}, rev(1, isGood, sized(0, 0)), rev(2, on, times(ago(time.Second))))), "put web-v002 x3 on good: alone in traffic, and passed"},
 	})
 	gated := bySteps
-	gated.Between = passing
+	gated.Between = pass
 	says(t, gated, []row{
 		{"a gate between", to("b-v002", byLabels(endpoints{"web-v001": 2, "web-v002": 1}, rev(1, on, isGood, sized(2, 2), noted("size 3")), batch(1, 1))), "check web-v002: between batches"},
 	})
@@ -290,6 +288,3 @@ func TestARollGoesBack(t *testing.T) {
 		{"there is nothing to go back to", in(0, 3, bad(3)), "abort (stranded): 5xx; no older revision is good, so it was left in traffic"},
 	})
 }
-
-// passing is a gate that has nothing against anything.
-var passing = health.GateFunc(func(context.Context, health.Look) (health.Verdict, string, error) { return health.Pass, "", nil })

@@ -22,9 +22,10 @@ type PairStats struct {
 }
 
 // CheckPairs lets every fault happen, and after it every other one, each in its first
-// form, at every call of one scenario; all of them to their end, if unpruned is set,
-// or only those second ones that come to a state of the world and of the client that
-// no other pair came to, and each only up to such a state. The release that mends a
+// form, at every call of one scenario; as second ones, those that are one to whoever
+// makes the call only once. If unpruned is set it plays all of them to their end, else
+// only those second ones that come to a state of the world and of the client that no
+// other pair came to, and each only up to such a state. The release that mends a
 // disturbed world in the end has no fault of its own. Scenarios returns the names.
 func CheckPairs(s strategy.Strategy, o Options, scenario string, unpruned bool) (PairStats, error) {
 	return newProof(s, nil, o).pairs(scenario, unpruned)
