@@ -105,6 +105,19 @@ func (p *Plane) awaitNode(ctx context.Context, kwok *process, name string) error
 	return nil
 }
 
+func (p *Plane) awaitAddress(ctx context.Context, kwok *process, pod *corev1.Pod) error {
+	var last error
+	err := poll(ctx, kwok, func(ctx context.Context) bool {
+		found, err := p.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		last = err
+		return err == nil && found.Status.PodIP != ""
+	})
+	if err != nil {
+		return fmt.Errorf("wait for pod %s to have an address: %w; last answer: %v\n%s", pod.Name, err, last, p.tail(Kwok))
+	}
+	return nil
+}
+
 // poll asks until the answer is yes, ctx ends, or proc (if any) does.
 func poll(ctx context.Context, proc *process, done func(context.Context) bool) error {
 	var ended <-chan struct{}

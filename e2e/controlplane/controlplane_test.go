@@ -294,8 +294,8 @@ func eventually(t *testing.T, what string, ask func(context.Context) (bool, any)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var last any
-	err := poll(ctx, nil, func(ctx context.Context) (ok bool) {
-		ok, last = ask(ctx)
+	err := poll(ctx, nil, func(context.Context) (ok bool) {
+		ok, last = ask(t.Context()) // the last answer is to be seen, not that time was up
 		return ok
 	})
 	require.NoError(t, err, "wait for %s; last seen: %v", what, last)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -253,6 +254,33 @@ func (p *Plane) makeNodes(ctx context.Context, kwok *process) error {
 		if err := p.awaitNode(ctx, kwok, "node-"+strconv.Itoa(i)); err != nil {
 			return err
 		}
+	}
+	return p.firstPod(ctx, kwok)
+}
+
+// firstPod lets kwok give out one address before any other pod is there. It makes
+// its pool of addresses when the first is asked for, without a lock: of the first
+// pods, if they come together, two may have the same address, for ever.
+// A mirror pod needs neither a scheduler nor a ServiceAccount.
+func (p *Plane) firstPod(ctx context.Context, kwok *process) error {
+	if _, replaced := p.options.Stages["pod-start"]; replaced {
+		return nil // who says what a pod does gives addresses, too
+	}
+	pods := p.client.CoreV1().Pods(metav1.NamespaceDefault)
+	pod, err := pods.Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "first-address", Annotations: map[string]string{
+			corev1.MirrorPodAnnotationKey: "first-address", ReadyAnnotation: Never,
+		}},
+		Spec: corev1.PodSpec{NodeName: "node-0", Containers: []corev1.Container{{Name: "none", Image: "none"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("create the first pod: %w", err)
+	}
+	if err := p.awaitAddress(ctx, kwok, pod); err != nil {
+		return err
+	}
+	if err := pods.Delete(ctx, pod.Name, *metav1.NewDeleteOptions(0)); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete the first pod: %w", err)
 	}
 	return nil
 }

@@ -31,27 +31,40 @@ const grace = 2 * time.Second
 // A view is what there is at one revision.
 type view struct {
 	pods     map[string]*corev1.Pod
+	gone     map[string]*corev1.Pod // as they last were
 	sets     map[types.UID]*appsv1.ReplicaSet
 	service  *corev1.Service
 	slices   map[string]*discoveryv1.EndpointSlice
-	wasReady map[types.UID]time.Time // when a pod was last seen ready
+	wasReady map[types.UID]time.Time // when a pod that was somebody's was last seen ready
+	owner    map[types.UID]types.UID // whose a pod was, then
+	lowered  map[types.UID]lowered   // by somebody else, last
+}
+
+// lowered is what a ReplicaSet was to have until somebody else took some away.
+type lowered struct {
+	from int32
+	seen time.Time
 }
 
 func newView() *view {
 	return &view{
-		pods: map[string]*corev1.Pod{}, sets: map[types.UID]*appsv1.ReplicaSet{}, slices: map[string]*discoveryv1.EndpointSlice{},
-		wasReady: map[types.UID]time.Time{},
+		pods: map[string]*corev1.Pod{}, gone: map[string]*corev1.Pod{}, sets: map[types.UID]*appsv1.ReplicaSet{}, slices: map[string]*discoveryv1.EndpointSlice{},
+		wasReady: map[types.UID]time.Time{}, owner: map[types.UID]types.UID{}, lowered: map[types.UID]lowered{},
 	}
 }
 
 func (v *view) take(e event) {
 	switch o := e.object.(type) {
 	case *corev1.Pod:
-		if was := v.pods[o.Name]; was != nil && podReady(was) {
-			v.wasReady[was.UID] = e.seen
+		if was := v.pods[o.Name]; was != nil && podReady(was) && metav1.GetControllerOf(was) != nil {
+			v.wasReady[was.UID], v.owner[was.UID] = e.seen, metav1.GetControllerOf(was).UID
 		}
 		put(v.pods, o.Name, o, e.deleted)
+		put(v.gone, o.Name, o, !e.deleted)
 	case *appsv1.ReplicaSet:
+		if was := v.sets[o.UID]; was != nil && *o.Spec.Replicas < *was.Spec.Replicas && !v.written(e) {
+			v.lowered[o.UID] = lowered{*was.Spec.Replicas, e.seen}
+		}
 		put(v.sets, o.UID, o, e.deleted)
 	case *discoveryv1.EndpointSlice:
 		put(v.slices, o.Name, o, e.deleted || o.Labels[discoveryv1.LabelServiceName] != app)
@@ -87,23 +100,38 @@ func (v *view) endpoints() int {
 
 // worst is how many endpoints there will be at least when controllers have
 // followed what is written now: ready pods that the Service selects, of each
-// revision no more than the replicas that it is to have. A pod that was ready
-// until a moment before since counts as ready.
+// revision no more than the replicas that it is to have. What was until a moment
+// before since, counts as if it still were: a pod that was ready, and a revision's,
+// and replicas that somebody else has taken away.
 func (v *view) worst(since time.Time) int {
 	if v.service == nil || len(v.service.Spec.Selector) == 0 {
 		return 0
 	}
 	count := map[types.UID]int{}
-	for _, pod := range v.pods {
-		lately := pod.DeletionTimestamp == nil && v.wasReady[pod.UID].After(since)
-		if owner := metav1.GetControllerOf(pod); owner != nil && selects(v.service.Spec.Selector, pod.Labels) && (podReady(pod) || lately) {
+	counts := func(pod *corev1.Pod, ready bool) {
+		owner := metav1.GetControllerOf(pod)
+		switch {
+		case !selects(v.service.Spec.Selector, pod.Labels):
+		case owner != nil && ready:
 			count[owner.UID]++
+		case v.wasReady[pod.UID].After(since):
+			count[v.owner[pod.UID]]++
 		}
+	}
+	for _, pod := range v.pods {
+		counts(pod, podReady(pod))
+	}
+	for _, pod := range v.gone {
+		counts(pod, false)
 	}
 	n := 0
 	for uid, pods := range count {
 		if rs := v.sets[uid]; rs != nil {
-			n += min(pods, int(*rs.Spec.Replicas))
+			wanted := *rs.Spec.Replicas
+			if was := v.lowered[uid]; was.seen.After(since) {
+				wanted = max(wanted, was.from)
+			}
+			n += min(pods, int(wanted))
 		}
 	}
 	return n
