@@ -84,13 +84,20 @@ func (f *fence) firstLook(s cluster.State) {
 
 // nextLook doubts every traffic object, too, if somebody else has made a release,
 // decided something or moved traffic since the last look: what they have planned by then
-// may still be under way. The objects that this run has written are its own.
+// may still be under way. The objects that this run has written are its own. When its
+// own release has come beside one that is not done, whoever does that one can see only
+// now that it is superseded: what was doubted at the first look counts from here.
 func (f *fence) nextLook(before, s cluster.State, wrote string) {
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
 		_, doubted := f.doubtful[r.Name]
-		if appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided; appeared && r.Release != f.release {
+		appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided
+		switch {
+		case appeared && r.Release != f.release:
 			f.doubtAll(s) // whoever made it has looked before it could see ours
+			return
+		case appeared && unfinished(before):
+			f.doubtAllBut(r.Name, s)
 			return
 		}
 		changed := was.Enabled != r.Enabled && onPods(s) || was.Outcome != r.Outcome
@@ -123,9 +130,13 @@ func moved(before, s cluster.State, was, is cluster.Route) bool {
 }
 
 // doubtAll doubts every object that has to do with traffic.
-func (f *fence) doubtAll(s cluster.State) {
+func (f *fence) doubtAll(s cluster.State) { f.doubtAllBut("", s) }
+
+// doubtAllBut leaves out the revision with that name, which nobody else can have
+// written yet.
+func (f *fence) doubtAllBut(name string, s cluster.State) {
 	for _, r := range s.Revisions {
-		if onPods(s) && (r.Pods > 0 || r.Replicas > 0) || f.apart || f.shares {
+		if r.Name != name && (onPods(s) && (r.Pods > 0 || r.Replicas > 0) || f.apart || f.shares) {
 			f.doubt(r.Name, s)
 		}
 	}

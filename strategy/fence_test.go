@@ -165,6 +165,36 @@ func TestAWriteWithoutAnAnswerIsKeptOut(t *testing.T) {
 	}
 }
 
+// A release that takes over from one that is not done keeps out what that one sends
+// until it can see that it is superseded: not what it may have sent before the first
+// look, which nothing is known of any more when the revision could only be made
+// after a minute.
+func TestBugATakeoverThatTookAMinuteKeptNothingOut(t *testing.T) {
+	for _, c := range []struct {
+		why  string
+		s    cluster.State
+		want []string
+	}{
+		{"the older release is under way", quiet(), []string{"put web-v003", "put web-v001", "put web-v002"}},
+		{"nothing else is", decided(), []string{"put web-v003"}},
+	} {
+		k := keeping{standing(c.s)}
+		k.write = func(what string) error {
+			if what == "put web-v003" {
+				k.now = k.now.Add(time.Minute)
+				k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+				k.state.Revisions = append(k.state.Revisions, rev(3, ofRelease("b3")))
+			}
+			return nil
+		}
+		r := k.runner()
+		r.Cluster = k
+		_, err := r.Run(ctx, "web", build("b3"), inTurn(strategy.Put{Revision: cluster.Revision{Name: "web-v003", Seq: 3, Release: "b3", Template: []byte("b3"), Replicas: 3}}))
+		require.NoError(t, err, c.why)
+		require.Equal(t, c.want, k.writes, c.why)
+	}
+}
+
 // Once the longest time has passed for which a write may be under way, nothing
 // is left to keep out.
 func TestNothingIsKeptOutForEver(t *testing.T) {

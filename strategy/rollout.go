@@ -186,14 +186,22 @@ func (ru Rules) judged(in Input, mine cluster.Revision) Step {
 }
 
 // within bounds a wait for the cluster to follow: counted from what was last
-// decided about these revisions, or from when this run began to look.
+// decided about these revisions, or from when this run began to look. A wait that
+// has its own end, a drain say, is none for the cluster.
 func (ru Rules) within(in Input, step Step, late func(found string) Step, about ...cluster.Revision) Step {
+	wait, waits := step.(Wait)
+	if !waits || !wait.Until.IsZero() {
+		return step
+	}
 	since := in.Watched
 	for _, r := range about {
-		since = later(since, lastMoved(in, r), r.Raised)
+		moved := lastMoved(in, r)
+		if r.Behind || r.Pods > r.Replicas {
+			moved = moved.Add(ru.Drain) // before which it loses no replicas
+		}
+		since = later(since, moved, r.Raised)
 	}
-	wait, waits := step.(Wait)
-	if !waits || !in.Held(since, ru.Ready) {
+	if !in.Held(since, ru.Ready) {
 		return step
 	}
 	return late(fmt.Sprintf("%s, after %v", wait.Why, ru.Ready))

@@ -114,3 +114,23 @@ func TestAPanicIsABreach(t *testing.T) {
 	require.Equal(t, strategytest.Termination, breach.Law)
 	require.ErrorContains(t, err, "panic: oh")
 }
+
+// A drain is no wait for the cluster: it may last longer than the cluster has to
+// follow, and what follows it has as long again.
+func TestBugADrainThatLastsWasTakenForAClusterThatDoesNotFollow(t *testing.T) {
+	after, half := strategytest.Gate("after"), []strategy.Stage{{Percent: 50}}
+	const ready, drain = time.Minute, 20 * time.Minute
+	for name, s := range map[string]subject{
+		"red-black":           {strategy: strategy.RedBlack{After: after, Ready: ready, Drain: drain}},
+		"red-black in stages": {strategy: strategy.RedBlack{After: after, Ready: ready, Drain: drain, Stages: half}},
+		"canary":              {strategy: strategy.Canary{After: after, Ready: ready, Drain: drain, Stages: half, Baseline: true}},
+		"canary by weight": {strategy: strategy.Canary{After: after, Ready: ready, Drain: drain, Stages: half, Baseline: true},
+			options: strategytest.Options{World: fake.World{Can: cluster.Can{Weigh: true}}}},
+	} {
+		for _, scenario := range []string{"upgrade", "gate-after-fails", "undo"} {
+			tale, err := strategytest.Replay(s.strategy, s.options, scenario)
+			require.NoError(t, err, name)
+			require.NotContains(t, tale, "after 1m0s", name)
+		}
+	}
+}
