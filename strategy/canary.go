@@ -264,14 +264,13 @@ func (ca *Canary) putAway(in Input, ru Rules, r, way cluster.Revision) Step {
 
 // first brings the first stage into traffic.
 func (ca *Canary) first(in Input, mine cluster.Revision) Step {
-	n := in.sizeOf(mine)
+	ru, n := ca.rules(in), in.sizeOf(mine)
 	switch {
 	case n == 0:
 		return sizeless(mine)
 	case in.State.Can.Weigh && in.State.HasTraffic(mine.Name):
-		return nil // it gets more stage by stage, and as it is promoted
+		return ru.judged(in, mine) // it gets more stage by stage, and as it is promoted
 	}
-	ru := ca.rules(in)
 	step := ru.enter(in, ca.bounds(in, n), mine, ca.begins(in, n), n, ru.judged, "its first stage is ready")
 	return ru.within(in, step, func(found string) Step { return fail(in, mine, found) }, mine)
 }

@@ -51,7 +51,7 @@ func (byWeight) release(Input, cluster.Revision) Step { return nil }
 
 func (byWeight) claim(in Input, r cluster.Revision) Step {
 	for _, route := range in.State.Traffic() {
-		if weight := route.Weights[r.Name]; weight > 0 && !strings.Contains(route.Note, given(r)) {
+		if weight, named := route.Weights[r.Name]; named && !strings.Contains(route.Note, given(r)) {
 			route.Note = entered(route.Note, given(r), fmt.Sprint(weight))
 			return SetRoute{route, "somebody else has given it a share, and it may have one"}
 		}

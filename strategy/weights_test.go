@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -121,4 +122,38 @@ func TestWhatARouteRemembers(t *testing.T) {
 		require.IsType(t, strategy.SetRoute{}, step, "%v", step)
 		require.Equal(t, want, step.(strategy.SetRoute).Route.Note)
 	}
+}
+
+// A share that somebody else has given is judged before it counts: it is this run's
+// when the route says so.
+func TestBugAShareThatSomebodyElseGaveWasNotJudged(t *testing.T) {
+	asked := proving
+	asked.Before = pass
+	old, mine := rev(1, on, isGood, size(10)), rev(2, size(1), noted("stage 1; size 10"))
+	given := func(note string, share int, change ...func(*strategy.Input)) strategy.Input {
+		s := byShares(map[string]int{"web-v001": 100 - share, "web-v002": share}, endpoints{"web-v001": 10, "web-v002": 1}, old, mine)
+		s.Routes[0].Note = note
+		in := to("b-v002", s)
+		for _, c := range change {
+			c(&in)
+		}
+		return in
+	}
+	passed := func(in *strategy.Input) {
+		in.Checked = strategy.Checked{Name: "before traffic", Verdict: health.Pass}
+	}
+	bad := func(in *strategy.Input) {
+		in.Checked = strategy.Checked{Name: "before traffic", Verdict: health.Fail, Why: "5xx"}
+	}
+	says(t, asked, []row{
+		{"by somebody", given("", 5), "check web-v002: before traffic"},
+		{"which has only named it yet", given("", 0), "check web-v002: before traffic"},
+		{"by a run before, to another of that name", given("to web-v002 another at 5", 5), "check web-v002: before traffic"},
+		{"it has passed", given("", 5, passed), "route service/web to web-v001 95 %, web-v002 5 %: somebody else has given it a share, and it may have one"},
+		{"it has failed", given("", 5, bad), "put web-v002 x1 on failed: gate before traffic failed: 5xx"},
+		{"by this release", given("to web-v002 uid-web-v002 at 5", 5), "put web-v002 x2 on: it has passed stage 1 of 2"},
+	})
+	claimed := asked.Next(given("to web-v001 uid-web-v001 at 95", 5, passed)).(strategy.SetRoute).Route
+	require.Equal(t, "to web-v001 uid-web-v001 at 95; to web-v002 uid-web-v002 at 5", claimed.Note)
+	says(t, proving, []row{{"nobody has to judge it", given("", 5), "put web-v002 x2 on: it has passed stage 1 of 2"}})
 }
