@@ -25,6 +25,11 @@ var ten = rev(1, on, isGood, size(10))
 
 func off(r *cluster.Revision) { r.Enabled = false }
 
+func tenWanted(in strategy.Input) strategy.Input {
+	in.Target.Replicas = 10
+	return in
+}
+
 func TestCanary(t *testing.T) {
 	all := endpoints{"web-v001": 10}
 	serving := func(n int) endpoints { return endpoints{"web-v001": 10, "web-v002": n} }
@@ -67,7 +72,9 @@ func TestBoundsOfACanary(t *testing.T) {
 		{"half promoted", to("b-v002", byLabels(endpoints{"web-v001": 4}, rev(1, on, isGood, size(4), noted("size 10")), at(2, "passed", 8))), 8, 16},
 		{"the old version is smaller", to("b-v002", byLabels(endpoints{"web-v001": 4}, rev(1, on, isGood, size(4)), at(2, "1", 2))), 3, 16},
 		{"it has none left", to("b-v002", byLabels(endpoints{"web-v002": 10}, rev(1, on, isGood, size(0)), at(2, "passed", 10))), 8, 16},
+		{"it has one left", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, size(1)), at(2, "1", 2))), 1, 16},
 		{"it is dark", to("b-v002", byLabels(endpoints{"web-v002": 10}, rev(1, isGood, size(4)), at(2, "passed", 10))), 8, 16},
+		{"the release is not there yet", tenWanted(to("b2", byLabels(endpoints{"web-v001": 4}, rev(1, on, isGood, size(4))))), 3, 16},
 		{"somebody has made what is superseded larger", to("b-v003", byLabels(endpoints{"web-v002": 12}, rev(1, isGood, size(0), noted("size 10")), at(2, "passed", 12, hasFailed), at(3, "1", 2, off))), 8, 30},
 	} {
 		bounds, ok := twoStages.Bounds(c.in)
@@ -206,5 +213,39 @@ func TestCanaryIsRefused(t *testing.T) {
 	}
 	says(t, some(11, 20), []row{
 		{"a release that is decided is not refused any more", to("b-v002", byLabels(endpoints{"web-v002": 10}, rev(1, isGood), rev(2, on, isGood, size(10)))), "done"},
+	})
+}
+
+// Where nobody else is in traffic, there is nothing to be compared with: it begins
+// with all.
+func TestCanaryBesideNobody(t *testing.T) {
+	none := endpoints{}
+	one := strategy.Canary{Stages: []strategy.Stage{{Percent: 50}}}
+	says(t, twoStages, []row{
+		{"the old one is dark", tenWanted(to("b2", byLabels(none, rev(1, isGood, size(10))))), "create web-v002 x6 off"},
+		{"it is to have traffic, and no endpoint yet", tenWanted(to("b2", byLabels(none, rev(1, on, isGood, size(10))))), "create web-v002 x2 off"},
+		{"another one is dark", to("b2", byLabels(endpoints{"web-v002": 10}, rev(1, isGood, size(0)), rev(2, on, isGood, size(10)))), "create web-v003 x2 off"},
+		{"by weight, it has a share, and no endpoint", tenWanted(to("b2", byShares(map[string]int{"web-v001": 100}, none, rev(1, on, isGood, size(0), noted("size 10"))))), "create web-v002 x10 off"},
+		{"there is no room for one", to("b2", byLabels(endpoints{"web-v001": 10}, ten, rev(2, hasFailed, size(10)))), "create web-v003 x0 off"},
+		{"nothing is good: what is dark is put away", to("b-v003", byLabels(none, rev(2, hasFailed, size(2)), rev(3, size(2), noted("stage 1; size 10")))), "put web-v002 x0 off failed: it is put away"},
+		{"nor is what serves, which stays", to("b-v003", byLabels(endpoints{"web-v002": 2}, at(2, "1", 2, hasFailed), rev(3, size(2), noted("stage 1; size 10")))), "put web-v003 x2 on: its first stage is ready"},
+		{"the way back is dark, and stays as it is", to("b-v003", byLabels(none, rev(1, isGood, size(8), noted("size 10")), rev(3, size(2), noted("stage 1; size 10")))), "put web-v003 x2 on"},
+		{"20 % and 60 % of one", to("b2", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, size(1)))), "abort (unfit): Canary: 20 % and 60 % of 1 replicas are both 1"},
+		{"nobody knows of how many", to("b-v002", byLabels(none, rev(1, hasFailed, size(0)), rev(2, size(0)))), "abort (unfit): web-v002 was scaled to 0"},
+		{"nor of how many it will be", to("b2", byLabels(none, rev(1, hasFailed, size(0)))), "abort (unfit): 0 replicas means as many as serve now"},
+	})
+	says(t, one, []row{
+		{"one of one", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, size(1)), rev(2, size(1), noted("stage 1; size 1")))), "put web-v002 x1 on: its first stage is ready"},
+		{"of one, taken up again", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, size(1)), rev(2, size(2), noted("stage 1; size 1")))), "put web-v002 x1 off: it proves itself first"},
+	})
+	says(t, twoStages, []row{
+		{"promoted, and one is not ready any more", to("b-v002", byLabels(endpoints{"web-v002": 9}, rev(1, isGood, size(0)), at(2, "passed", 10, sized(10, 9)))),
+			"wait: 9 of 10 pods of web-v002 ready, 0 replicas of others left"},
+	})
+	compared := twoStages
+	compared.Baseline = true
+	says(t, compared, []row{
+		{"a dark baseline is of no use to the floor", to("b-v002", byLabels(endpoints{"web-v001": 4, "web-v002": 3}, rev(1, on, isGood, size(4), noted("size 10")), at(2, "passed", 3), rev(2, anArm, size(2)))),
+			"delete web-v002-baseline"},
 	})
 }

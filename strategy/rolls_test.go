@@ -169,6 +169,10 @@ func TestRecreateAbandonsLostPods(t *testing.T) {
 	}
 	nothing := to("b-v002", byLabels(nil, rev(1, on, isGood, none), rev(2, none)))
 	require.True(t, apart(t, strategy.Recreate{}, nothing))
+	patient := strategy.Recreate{Abandon: time.Minute}
+	require.False(t, apart(t, patient, nothing), "no pod is left at all")
+	require.True(t, apart(t, patient, to("b-v002", byLabels(nil, rev(1, on, isGood, going(1, 0, time.Hour)), rev(2, none)))), "one is left")
+	require.False(t, apart(t, patient, to("b-v002", byLabels(live, rev(1, on, isGood), rev(2, none)))), "nothing is to go yet")
 }
 
 func apart(t *testing.T, how strategy.Bounder, in strategy.Input) bool {
@@ -229,6 +233,13 @@ func TestRolling(t *testing.T) {
 		{"nobody knows how many", to("b-v002", byLabels(nil, rev(1, hasFailed, sized(0, 0)), rev(2, sized(0, 0)))), "abort (unfit): web-v002 was scaled to 0"},
 		{"be it one", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, sized(1, 1)), rev(2, sized(0, 0), noted("size 1")))), "put web-v002 x1 off"},
 	})
+	says(t, strategy.Rolling{Surge: "0", Unavailable: "2"}, []row{
+		{"without a surge, one at first", to("b-v002", byLabels(endpoints{"web-v001": 1}, rev(1, on, isGood, size(1), noted("size 3")), rev(2, size(0), noted("size 3")))), "put web-v002 x1 off"},
+		{"and one on the way back", to("b-v002", byLabels(endpoints{"web-v002": 1}, rev(1, isGood, size(0), noted("size 3")), rev(2, on, hasFailed, size(1), noted("size 3")))), "put web-v001 x1 off good"},
+	})
+	says(t, strategy.Rolling{Surge: "1", Unavailable: "0", Pause: 1}, []row{
+		{"the shortest pause there is", to("b-v002", byLabels(endpoints{"web-v001": 2}, rev(1, on, isGood, sized(2, 2), noted("size 3")), batch(1, 1))), "wait: 0 of 1 endpoints of the batch serve"},
+	})
 	pinned := with(bySelector("web-v001", live, one), func(s *cluster.State) { s.Routes[0].Pinned = true })
 	says(t, strategy.Rolling{}, []row{{"pinned", to("b2", pinned), "abort (unfit): Rolling: service/web does not tell revisions apart"}})
 	says(t, strategy.Recreate{}, []row{{"pinned", to("b2", pinned), "abort (unfit): Recreate: service/web does not tell revisions apart"}})
@@ -259,6 +270,17 @@ func TestWhatARollTakes(t *testing.T) {
 		{"an older good one before the way back", in(endpoints{"web-v000": 2, "web-v001": 1, "web-v002": 1}, rev(0, on, isGood, size(2)), old(size(1)), first), "put web-v000 x1 on good"},
 		{"nothing below the floor", in(endpoints{"web-v001": 2, "web-v002": 1}, old(), first), "wait: 1 of 3 pods of web-v002 ready, 3 replicas of others left"},
 		{"nothing is left to take", in(endpoints{"web-v002": 2}, old(size(0)), rev(2, on, sized(3, 2))), "wait: 2 of 3 pods of web-v002 ready, 0 replicas of others left"},
+		{"pods that are too many, and not ready, count for nothing", in(endpoints{"web-v001": 2, "web-v002": 2}, old(sized(2, 3), noted("size 3")), rev(2, on, size(2), noted("size 3"))), "wait: 2 of 3 pods of web-v002 ready, 2 replicas of others left"},
+		{"all of what is dark, below the floor", in(endpoints{"web-v001": 2}, rev(0, hasFailed, size(2)), old(), first), "put web-v000 x0 off failed"},
+		{"all of what has no endpoint, if the floor is held without", in(endpoints{"web-v002": 3}, old(), rev(2, on, size(3))), "put web-v001 x0 on good"},
+		{"but not below the floor", in(endpoints{"web-v002": 2}, old(), rev(2, on, size(3))), "wait: 3 of 3 pods of web-v002 ready, 3 replicas of others left"},
+		{"what failed before an older good one", to("b-v003", byLabels(endpoints{"web-v000": 1, "web-v001": 1, "web-v002": 1, "web-v003": 1},
+			rev(0, on, isGood, size(1)), old(size(1)), rev(2, on, hasFailed, size(1)), rev(3, on, size(1), noted("size 3")))), "put web-v002 x0 on failed"},
+		{"half turned off, it is needed", in(endpoints{"web-v001": 1, "web-v002": 2}, old(off, oneUnsettled), rev(2, on, size(2), noted("size 3"))), "put web-v001 x3 on good: every pod of it serves until it goes"},
+		{"half turned on, and given up, it is not: the good one serves", to("b-v003", byLabels(endpoints{"web-v001": 1, "web-v002": 1, "web-v003": 1},
+			old(size(1)), rev(2, hasFailed, size(1), oneUnsettled), rev(3, on, sized(2, 1), noted("size 3")))), "wait: 1 of 3 pods of web-v003 ready"},
+		{"but it is if nobody good does", to("b-v003", byLabels(endpoints{"web-v002": 1, "web-v003": 1},
+			rev(1, isGood, size(0)), rev(2, hasFailed, size(1), oneUnsettled), rev(3, on, sized(3, 1)))), "put web-v002 x1 on failed: every pod of it serves until it goes"},
 		{"room for a first one", in(endpoints{"web-v001": 4}, old(size(4)), rev(2, size(0), noted("size 3"))), "put web-v001 x3 on good: room for web-v002"},
 		{"there is none", in(live, old(size(4)), rev(2, size(0), noted("size 3"))), "wait: there is no room for a first replica of web-v002"},
 	})
@@ -285,6 +307,11 @@ func TestARollGoesBack(t *testing.T) {
 		{"the bad one is larger", in(1, 5, back(1, 1), bad(5)), "put web-v001 x1 on good: so many are to serve when traffic is back"},
 		{"nobody knows how large it was", in(0, 0, rev(1, on, isGood, size(0)), rev(2, hasFailed, size(3))), "put web-v001 x0 on good: so many are to serve when traffic is back"},
 		{"nothing was taken", in(3, 0, back(3, 3), rev(2, hasFailed, size(1))), "put web-v002 x0 off failed: it was given up"},
+		{"it is to be two", in(1, 2, rev(1, on, isGood, size(1)), rev(2, on, hasFailed, size(2))), "put web-v001 x1 on good: so many are to serve when traffic is back"},
+		{"be it one that it never had", in(0, 1, rev(1, isGood, size(0)), rev(2, on, hasFailed, size(1))), "put web-v001 x1 off good: traffic goes back to it"},
+		{"more pods than wanted are no reason to wait", in(3, 0, rev(1, on, isGood, sized(3, 4)), bad(0)), "put web-v002 x0 off failed: traffic goes back"},
+		{"an older one that was given up goes as well", to("b-v003", byLabels(live, rev(1, on, isGood), rev(2, hasFailed, size(2)), rev(3, hasFailed, size(0)))), "put web-v002 x0 off failed"},
+		{"nothing is good, and it has no endpoint", to("b-v002", byLabels(nil, rev(2, on, hasFailed, size(3)))), "put web-v002 x3 off failed"},
 		{"there is nothing to go back to", in(0, 3, bad(3)), "abort (stranded): 5xx; no older revision is good, so it was left in traffic"},
 	})
 }
