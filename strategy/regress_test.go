@@ -406,3 +406,33 @@ func TestBugAnHourInWhichTheMachineWasStoppedCountedAsWatched(t *testing.T) {
 	require.NoError(t, bounded(t, r, build("b2"), strategy.RedBlack{Bake: 10 * time.Minute}))
 	require.GreaterOrEqual(t, w.Now().Sub(began), time.Hour+10*time.Minute, "the bake began anew")
 }
+
+// Long after traffic has moved an autoscaler gives the new revision a replica more,
+// or a second run of the same release touches it, and a look comes before the
+// cluster has taken that up: it was given up at once, for the deadline that it had
+// was over long ago. It has as long again, and no longer.
+func TestBugARevisionThatSomebodyWroteLateWasGivenUp(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		behind time.Duration
+		want   []string
+	}{
+		{"a moment", time.Second, nil},
+		{"almost as long as it may", 59 * time.Second, nil},
+		{"longer than it may", 61 * time.Second, []string{"put web-v002"}},
+	} {
+		k := standing(byLabels(endpoints{"web-v002": 3}, rev(1, isGood), rev(2, on)))
+		begun := k.now
+		k.look = func() error {
+			past := k.now.Sub(begun) - 30*time.Minute
+			k.state.Revisions[1].Behind = past >= 0 && past < c.behind
+			if past > 2*time.Minute || len(k.writes) > 0 {
+				return cluster.ErrRefused // that is enough
+			}
+			return nil
+		}
+		_, err := k.runner().Run(ctx, "web", build("b-v002"), strategy.RedBlack{Ready: time.Minute, Bake: time.Hour})
+		require.ErrorIs(t, err, cluster.ErrRefused)
+		require.Equal(t, c.want, k.writes, c.why)
+	}
+}

@@ -146,7 +146,7 @@ func (ru Rules) BringUp(in Input, mine cluster.Revision) Step {
 	if step := ru.judged(in, mine); step != nil {
 		return step
 	}
-	return ru.within(in, ru.move.to(in, mine, "it is ready"), failed, mine)
+	return ru.within(in, ru.move.to(in, mine, "it is ready"), failed, in.State.Revisions...)
 }
 
 // filled gives the new revision the replicas that it begins with. It may have been
@@ -186,8 +186,9 @@ func (ru Rules) judged(in Input, mine cluster.Revision) Step {
 }
 
 // within bounds a wait for the cluster to follow: counted from what was last
-// decided about these revisions, or from when this run began to look. A wait that
-// has its own end, a drain say, is none for the cluster.
+// decided about these revisions, from when this run began to look, or from the look
+// that first showed that somebody has written one of them. A wait that has its own
+// end, a drain say, is none for the cluster.
 func (ru Rules) within(in Input, step Step, late func(found string) Step, about ...cluster.Revision) Step {
 	wait, waits := step.(Wait)
 	if !waits || !wait.Until.IsZero() {
@@ -195,11 +196,10 @@ func (ru Rules) within(in Input, step Step, late func(found string) Step, about 
 	}
 	since := in.Watched
 	for _, r := range about {
-		moved := lastMoved(in, r)
-		if r.Behind || r.Pods > r.Replicas {
-			moved = moved.Add(ru.Drain) // before which it loses no replicas
+		since = later(since, lastMoved(in, r), r.Raised, in.behind[r.UID])
+		if r.Pods > r.Replicas && !lit(in.State, r) {
+			since = later(since, in.OutSince(r).Add(ru.Drain)) // before which it has lost no replicas
 		}
-		since = later(since, moved, r.Raised)
 	}
 	if !in.Held(since, ru.Ready) {
 		return step

@@ -75,7 +75,7 @@ func (e Event) Memory() uint64 {
 		return 0
 	}
 	r := e.run
-	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.checked, r.uid,
+	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.behind, r.checked, r.uid,
 		r.settled, r.sent, r.wrote, r.answers)
 }
 
@@ -144,6 +144,7 @@ type run struct {
 	next    time.Time     // when the next one is due
 	watched time.Time
 	broken  time.Time // watched, if the looks were broken off
+	behind  map[string]time.Time
 	checked Checked
 	uid     string         // of the run's own revision, once it was seen
 	settled bool           // the target was seen good and alone, and the run stays
@@ -303,7 +304,8 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	if !first && (gap || jump) {
 		r.broken = state.At
 	}
-	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken}
+	r.behind = behindSince(state, r.behind)
+	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken, behind: r.behind}
 	bounds := r.bounds()
 	r.fence.apart, r.fence.shares = bounds.Apart, bounds.Ceiling > 0
 	if first {
@@ -315,6 +317,20 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	r.state, r.began, r.next = state, began, r.Clock.Now()
 	r.checked = Checked{}
 	return r.input, nil
+}
+
+// behindSince returns since which look each revision has been Behind.
+func behindSince(s cluster.State, before map[string]time.Time) map[string]time.Time {
+	since := map[string]time.Time{}
+	for _, r := range s.Revisions {
+		if r.Behind {
+			since[r.UID] = s.At
+			if was, known := before[r.UID]; known {
+				since[r.UID] = was
+			}
+		}
+	}
+	return since
 }
 
 // take takes one step. Every write of cutover is sent from here, through the

@@ -124,10 +124,12 @@ func TestBugADrainThatLastsWasTakenForAClusterThatDoesNotFollow(t *testing.T) {
 		"red-black":           {strategy: strategy.RedBlack{After: after, Ready: ready, Drain: drain}},
 		"red-black in stages": {strategy: strategy.RedBlack{After: after, Ready: ready, Drain: drain, Stages: half}},
 		"canary":              {strategy: strategy.Canary{After: after, Ready: ready, Drain: drain, Stages: half, Baseline: true}},
+		"blue-green over both": {strategy: strategy.BlueGreen{After: after, Ready: ready, Drain: drain, Overlap: strategy.Always},
+			options: strategytest.Options{World: fake.World{Can: cluster.Can{Select: true}}}},
 		"canary by weight": {strategy: strategy.Canary{After: after, Ready: ready, Drain: drain, Stages: half, Baseline: true},
 			options: strategytest.Options{World: fake.World{Can: cluster.Can{Weigh: true}}}},
 	} {
-		for _, scenario := range []string{"upgrade", "gate-after-fails", "undo"} {
+		for _, scenario := range []string{"upgrade", "gate-after-fails", "undo", "third", "third-after-fails", "over-created", "redo-after-fails"} {
 			tale, err := strategytest.Replay(s.strategy, s.options, scenario)
 			require.NoError(t, err, name)
 			require.NotContains(t, tale, "after 1m0s", name)
