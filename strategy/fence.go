@@ -37,6 +37,7 @@ type doubt struct {
 	behind  bool   // it may have been another one
 	version string // that the write was compared with, at the latest
 	creates bool   // there was no such object
+	sent    bool   // this run has sent it: what comes of it is nobody else's
 }
 
 // outdated reports whether somebody has since written the revision and every pod
@@ -57,6 +58,14 @@ func (f *fence) holds(stored string, epoch int) bool {
 	return ours && err == nil && n >= epoch
 }
 
+// unanswered notes that the effect of a write that this run has sent is unknown.
+func (f *fence) unanswered(object string, s cluster.State) {
+	f.doubt(object, s)
+	d := f.doubtful[object]
+	d.sent = true
+	f.doubtful[object] = d
+}
+
 // doubt notes that the effect of a write to an object is unknown.
 func (f *fence) doubt(object string, s cluster.State) {
 	f.epoch++
@@ -71,7 +80,7 @@ func (f *fence) doubt(object string, s cluster.State) {
 	}
 	r, exists := s.Named(object)
 	creates := !exists && version == ""
-	f.doubtful[object], f.since = doubt{f.epoch, r.Fence, r.Behind, version, creates}, s.At
+	f.doubtful[object], f.since = doubt{f.epoch, r.Fence, r.Behind, version, creates, f.doubtful[object].sent}, s.At
 }
 
 // firstLook doubts every traffic object, if what it shows is not the end of a
@@ -83,14 +92,14 @@ func (f *fence) firstLook(s cluster.State) {
 }
 
 // nextLook doubts every traffic object, too, if somebody else has made a release,
-// decided something or moved traffic since the last look: what they have planned by then
-// may still be under way. The objects that this run has written are its own. When its
+// decided or noted something, or moved traffic or replicas since the last look: what
+// they have planned by then may still be under way. A touch alone is no news, or two
+// runs would touch for ever. What this run has written are its own. When its
 // own release has come beside one that is not done, whoever does that one can see only
 // now that it is superseded: what was doubted at the first look counts from here.
 func (f *fence) nextLook(before, s cluster.State, wrote string) {
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
-		_, doubted := f.doubtful[r.Name]
 		appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided
 		switch {
 		case appeared && r.Release != f.release:
@@ -100,24 +109,33 @@ func (f *fence) nextLook(before, s cluster.State, wrote string) {
 			f.doubtAllBut(r.Name, s)
 			return
 		}
-		changed := was.Enabled != r.Enabled && onPods(s) || was.Outcome != r.Outcome
-		if known && changed && was.UID == r.UID && r.Name != wrote && !doubted {
+		if known && changed(s, was, r) && was.UID == r.UID && r.Name != wrote && !f.doubtful[r.Name].sent {
 			f.doubtAll(s)
 			return
 		}
 	}
 	for i, route := range s.Traffic() {
-		_, doubted := f.doubtful[route.Name]
-		if was := before.Traffic(); i < len(was) && was[i].Name == route.Name && route.Name != wrote && !doubted && moved(before, s, was[i], route) {
+		if was := before.Traffic(); i < len(was) && was[i].Name == route.Name && route.Name != wrote && !f.doubtful[route.Name].sent && moved(before, s, was[i], route) {
 			f.doubtAll(s)
 			return
 		}
 	}
 }
 
-// moved reports whether a route brings traffic otherwise than before to a
-// revision that was there before: what a selector says of a new one is no news.
+// changed reports whether a revision was written otherwise than by a touch. Replicas
+// that an autoscaler gives and takes are no news.
+func changed(s cluster.State, was, is cluster.Revision) bool {
+	_, scaled := s.ScalerOf(is.Name)
+	return was.Enabled != is.Enabled && onPods(s) || was.Outcome != is.Outcome || was.Note != is.Note || was.Replicas != is.Replicas && !scaled
+}
+
+// moved reports whether a route notes something else, or brings traffic otherwise
+// than before to a revision that was there before: what a selector says of a new one
+// is no news.
 func moved(before, s cluster.State, was, is cluster.Route) bool {
+	if was.Note != is.Note {
+		return true
+	}
 	for _, r := range s.Revisions {
 		old, known := before.Named(r.Name)
 		n, had := was.Weights[r.Name]

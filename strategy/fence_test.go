@@ -234,7 +234,13 @@ func TestWhatSomebodyElseDecidesIsNews(t *testing.T) {
 		{"it is given up", labels, func(s *cluster.State) { s.Revisions[0].Outcome = cluster.Outcome{Result: cluster.Failed} }, all},
 		{"it is another object", labels, func(s *cluster.State) { s.Revisions[0].Enabled, s.Revisions[0].UID = false, "another" }, nil},
 		{"it was not there", labels, func(s *cluster.State) { s.Revisions = append(s.Revisions, rev(3, on, isGood)) }, nil},
-		{"it is scaled", labels, func(s *cluster.State) { s.Revisions[0].Replicas = 4 }, nil},
+		{"it is scaled", labels, func(s *cluster.State) { s.Revisions[0].Replicas = 4 }, all},
+		{"by its autoscaler", with(decided(), func(s *cluster.State) {
+			s.Routes = append([]cluster.Route{{Name: scaler, Scaler: true, Weights: endpoints{"web-v001": 100}}}, s.Routes...)
+		}), func(s *cluster.State) { s.Revisions[0].Replicas = 4 }, nil},
+		{"something is noted on it", labels, func(s *cluster.State) { s.Revisions[1].Note = "stage 2" }, all},
+		{"it is touched", labels, func(s *cluster.State) { s.Revisions[0].Fence = "other.1" }, nil},
+		{"something is noted on its route", routed, func(s *cluster.State) { s.Routes[0].Note = "to web-v002 uid-web-v002" }, route},
 		{"a selector has taken it up, which the route tells", routed, func(s *cluster.State) { s.Revisions[1].Enabled = true }, nil},
 		{"a route is given to it", routed, func(s *cluster.State) { s.Routes[0].Weights = endpoints{"web-v001": 100, "web-v002": 100} }, route},
 		{"a route is taken from it", bySelector("web-v001 web-v002", live, rev(1, on, isGood), rev(2, isGood)), func(s *cluster.State) { s.Routes[0].Weights = endpoints{"web-v001": 100} }, route},
@@ -256,6 +262,43 @@ func TestWhatSomebodyElseDecidesIsNews(t *testing.T) {
 	} {
 		require.Equal(t, c.want, touches(t, c.s, "b-v002", c.happens, strategy.Wait{}), c.why)
 	}
+}
+
+// Two runs of one release: what the other one had planned when this one saw it act
+// landed a minute after this run had begun, and took what it had gone back to. News
+// is news again, however soon after other news.
+func TestBugOnlyTheFirstNewsCounted(t *testing.T) {
+	k := keeping{standing(decided())}
+	k.sleep = func(d time.Duration) error { k.now = k.now.Add(50 * time.Second); return nil }
+	k.look = func() error {
+		k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+		k.state.Revisions[1].Note = fmt.Sprintf("stage %d", min(k.looks, 3))
+		return nil
+	}
+	r := k.runner()
+	r.Cluster = k
+	_, err := r.Run(ctx, "web", build("b-v002"), inTurn(strategy.Wait{}, strategy.Wait{}, strategy.Wait{}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"put web-v001", "put web-v002"}, k.writes, "seen at 50 s and at 100 s, and done at 150 s")
+}
+
+// Somebody else has written what a write of this run was compared with: that is news
+// of what this run has just tried to write, too.
+func TestAConflictIsNews(t *testing.T) {
+	k := keeping{standing(decided())}
+	k.write = func(what string) error {
+		if len(k.writes) > 1 {
+			return nil
+		}
+		k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+		k.state.Revisions[1].Note = "stage 2"
+		return cluster.ErrConflict
+	}
+	r := k.runner()
+	r.Cluster = k
+	_, err := r.Run(ctx, "web", build("b-v002"), inTurn(strategy.Put{Revision: rev(2, on, isGood)}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"put web-v002", "put web-v001", "put web-v002"}, k.writes)
 }
 
 // Where routes move traffic a decision is news, too, when the routes have been

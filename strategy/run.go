@@ -5,6 +5,7 @@ package strategy
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -242,7 +243,9 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 		return nil, r.abort(s.Kind, s.Why, nil)
 	}
 	object, err := r.take(ctx, in, step)
-	r.wrote = object
+	if r.wrote = object; errors.Is(err, cluster.ErrConflict) {
+		r.wrote = "" // somebody else has
+	}
 	if in.Checked.Verdict == health.Fail && (err != nil || fruitless || touches(step)) {
 		r.checked = in.Checked // nobody has written it down yet
 	}

@@ -27,7 +27,7 @@ func (r *run) failed(ctx context.Context, err error, object string) error {
 	case errors.Is(err, cluster.ErrUnsupported):
 		return r.abort(Unfit, err.Error(), err)
 	case object != "" && !conflict:
-		r.fence.doubt(object, r.state)
+		r.fence.unanswered(object, r.state)
 	}
 	if ctx.Err() != nil {
 		stopped := ctx.Err()
