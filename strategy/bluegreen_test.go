@@ -143,3 +143,128 @@ func TestAThirdIsGoneBeforeTwoAreSelected(t *testing.T) {
 		{"somebody may be using it", third(1), "wait: 1 endpoints of web-v002 are still in traffic"},
 	})
 }
+
+// routed is a State by selector, with a change of its route.
+func routed(names string, serving endpoints, change func(*cluster.Route), revisions ...cluster.Revision) cluster.State {
+	return with(bySelector(names, serving, revisions...), func(s *cluster.State) { change(&s.Routes[0]) })
+}
+
+const held = "held for web-v002 uid-web-v002"
+
+// A route in which nothing tells revisions apart is kept to what it serves, before
+// the new one has a pod; what it is kept to may change under it.
+func TestARouteIsPinned(t *testing.T) {
+	none := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Note = 0, 0, 0, "size 3" }
+	opened := func(note string) func(*cluster.Route) {
+		return func(r *cluster.Route) { r.Open, r.Note = true, note }
+	}
+	pinned := func(note string) func(*cluster.Route) {
+		return func(r *cluster.Route) { r.Pinned, r.Note = true, note }
+	}
+	old, mine := rev(1, on, isGood), rev(2, none)
+	one := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready = 1, 1, 1 }
+	pins, behind := "route service/web to web-v001: web-v002 has no pods yet", "wait: the cluster has not taken up what was last wanted of web-v001"
+	says(t, strategy.BlueGreen{}, []row{
+		{"it is open", to("b-v002", routed("web-v001", live, opened(""), old, mine)), pins},
+		{"and the old one was written a moment ago", to("b-v002", routed("web-v001", live, opened(""), rev(1, on, isGood, isBehind), mine)), behind},
+		{"it is pinned for this one", to("b-v002", routed("web-v001", live, pinned(held), old, mine)), "put web-v002 x3"},
+		{"and the old one was written since", to("b-v002", routed("web-v001", live, pinned(held), rev(1, on, isGood, isBehind), mine)), behind},
+		{"it is pinned for another one", to("b-v002", routed("web-v001", live, pinned("held for web-v002 another"), old, mine)), pins},
+		{"somebody has opened it again, early", to("b-v002", routed("web-v001", live, opened(held), old, mine)), pins},
+		{"and when there were pods", to("b-v002", routed("web-v001", live, opened(held), old, rev(2))), "put web-v002 x3 off failed: service/web was kept to web-v001, and somebody has opened it to every revision"},
+		{"be it one", to("b-v002", routed("web-v001", live, opened(held), old, rev(2, one))), "put web-v002 x1 off failed: service/web was kept to web-v001, and somebody has opened it"},
+		{"it brings the new one traffic already, which is seen first", to("b-v002", routed("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 3}, opened(""), old, rev(2, on))), "route service/web to web-v002: web-v002 serves"},
+		{"nothing was kept of it", to("b-v002", routed("web-v001", live, opened(""), old, rev(2))), "route service/web to web-v002: it is ready"},
+		{"the new one is good", to("b-v002", routed("web-v002", endpoints{"web-v002": 3}, opened(""), rev(1, isGood), rev(2, on, isGood))), "done"},
+	})
+	second := to("b-v002", routed("web-v001", live, func(*cluster.Route) {}, old, mine))
+	second.State.Routes = append(second.State.Routes, cluster.Route{Name: "service/zweb", Open: true, Serving: live, Weights: endpoints{"web-v001": 100}, Version: "7"})
+	says(t, strategy.BlueGreen{}, []row{{"the second one is open", second, "route service/zweb to web-v001: web-v002 has no pods yet"}})
+
+	for _, c := range []struct {
+		from  string
+		since time.Time
+		want  string
+	}{{"", time.Time{}, "web-v001"}, {"web-v000", time.Time{}, "web-v000"}, {"", ago(time.Hour), ""}, {"web-v000", ago(time.Hour), "web-v000"}} {
+		in := to("b-v002", routed("web-v001", live, opened(""), old, mine))
+		in.State.Routes[0].From, in.State.Routes[0].Since = c.from, c.since
+		pin := strategy.BlueGreen{}.Next(in).(strategy.SetRoute).Route
+		require.Equal(t, c.want, pin.From)
+		require.True(t, pin.Pinned)
+		require.Equal(t, held, pin.Note)
+	}
+}
+
+// What a route is pinned to makes pods of another template: the route empties.
+func TestAPinIsLost(t *testing.T) {
+	none := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Note = 0, 0, 0, "size 3" }
+	lost := func(serving endpoints, from string, revisions ...cluster.Revision) strategy.Input {
+		return to("b-v002", routed("", serving, func(r *cluster.Route) { r.Pinned, r.Note, r.From, r.Since = true, held, from, ago(time.Hour) }, revisions...))
+	}
+	mine, two := rev(2, none), endpoints{"web-v001": 2}
+	again := "route service/web to web-v001: its pods are of a new template, all of them"
+	opens := "route service/web to web-v001: its pods are being replaced by those of another template"
+	says(t, strategy.BlueGreen{}, []row{
+		{"the old one is about to", lost(two, "", rev(1, on, isGood, isBehind), mine), "wait: the cluster has not taken up what was last wanted of web-v001"},
+		{"it has, with all its pods", lost(live, "", rev(1, on, isGood), mine), again},
+		{"be it one", lost(endpoints{"web-v001": 1}, "", rev(1, on, isGood, sized(1, 1)), mine), again},
+		{"one is not ready", lost(two, "", rev(1, on, isGood, sized(3, 2)), mine), opens},
+		{"one is too many", lost(live, "", rev(1, on, isGood, func(r *cluster.Revision) { r.Pods = 4 }), mine), opens},
+		{"it has none any more", lost(nil, "web-v001", rev(1, isGood, sized(0, 0)), mine), opens},
+		{"the new one has pods, which would be in traffic", lost(two, "", rev(1, on, isGood, sized(3, 2)), rev(2)), "put web-v002 x3 off failed: the template of web-v001 was changed, while service/web was kept to its pods"},
+		{"be it one", lost(two, "", rev(1, on, isGood, sized(3, 2)), rev(2, sized(1, 1))), "put web-v002 x1 off failed: the template of web-v001 was changed"},
+		{"whoever serves it was pinned to", lost(endpoints{"web-v001": 2}, "web-v000", rev(0, isGood), rev(1, on, isGood, sized(3, 2)), mine), opens},
+		{"if nobody does, where it came from", lost(nil, "web-v000", rev(0, isGood, sized(3, 2)), rev(1, on, isGood), mine), "route service/web to web-v000"},
+	})
+	open := strategy.BlueGreen{}.Next(lost(two, "", rev(1, on, isGood, sized(3, 2)), mine)).(strategy.SetRoute).Route
+	require.False(t, open.Pinned)
+	require.Equal(t, "released", open.Note)
+	require.Equal(t, map[string]int{"web-v001": 100}, open.Weights)
+}
+
+// A pin comes off when nothing else has pods; where it is lost, what was given up goes
+// at once, and the route is written before, so that nothing late gets in the way.
+func TestAPinComesOff(t *testing.T) {
+	ready := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Leaving = 0, 1, 1, 1 }
+	none := func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready = 0, 0, 0 }
+	of := func(names, note string, revisions ...cluster.Revision) strategy.Input {
+		return to("b-v002", routed(names, live, func(r *cluster.Route) { r.Pinned, r.Note, r.Since = true, note, ago(time.Hour) }, revisions...))
+	}
+	old := rev(1, on, isGood)
+	const losing = "losing its pin"
+	says(t, strategy.BlueGreen{Drain: -1}, []row{
+		{"one is to have a pod", of("web-v001", held, old, rev(2, hasFailed, sized(1, 0))), "put web-v002 x0 off failed: it was given up"},
+		{"lost, and it has pods", of("", held, old, rev(2, hasFailed)), "route service/web to web-v001: kept to whichever of its templates has more pods"},
+		{"be it one", of("", held, old, rev(2, hasFailed, sized(1, 1))), "route service/web to web-v001: kept to whichever of its templates has more pods"},
+		{"which was written", of("", losing, old, rev(2, hasFailed)), "put web-v002 x0 off failed: service/web has to be opened"},
+		{"be it one", of("", losing, old, rev(2, hasFailed, sized(1, 1))), "put web-v002 x0 off failed: service/web has to be opened"},
+		{"its last pods go", of("", losing, old, rev(2, hasFailed, ready)), "wait: web-v002 still has pods"},
+		{"be it before that was written", of("", held, old, rev(2, hasFailed, ready)), "wait: web-v002 still has pods"},
+		{"nothing has any", of("", losing, old, rev(2, hasFailed, none)), "route service/web to web-v001: nothing else has pods"},
+		{"a third one has pods: it is opened for none of them", of("", held, rev(0, isGood), old, rev(2, hasFailed)), "route service/web to web-v001: traffic goes back to it"},
+		{"another one has", of("", held, rev(0, isGood), old, rev(2, hasFailed, none)), "route service/web to web-v001: traffic goes back to it"},
+	})
+	keeps := strategy.BlueGreen{}.Next(of("", held, old, rev(2, hasFailed))).(strategy.SetRoute).Route
+	require.Equal(t, losing, keeps.Note)
+	second := of("web-v001", "", old, rev(2, hasFailed, none))
+	second.State.Routes[0].Pinned = false
+	second.State.Routes = append(second.State.Routes, cluster.Route{Name: "service/zweb", Serving: live, Weights: endpoints{"web-v001": 100}, Pinned: true, Since: ago(time.Hour), Version: "7"})
+	says(t, strategy.BlueGreen{}, []row{{"of the second route", second, "route service/zweb to web-v001: nothing else has pods"}})
+}
+
+// A roll by selector keeps who is to have pods in the route, ready or not; and what
+// leaves it leaves it to another one.
+func TestARollBySelectorKeepsWhoHasReplicas(t *testing.T) {
+	first := rev(2, size(1), noted("size 3"))
+	moves := func(old ...func(*cluster.Revision)) strategy.Input {
+		return to("b-v002", bySelector("web-v001", nil, rev(1, append(old, on, isGood)...), first))
+	}
+	both := map[string]int{"web-v001": 100, "web-v002": 100}
+	require.Equal(t, both, weightsOf(t, strategy.Rolling{}, moves(sized(3, 0))))
+	require.Equal(t, both, weightsOf(t, strategy.Rolling{}, moves(sized(1, 0))))
+	require.Equal(t, map[string]int{"web-v002": 100}, weightsOf(t, strategy.Rolling{}, moves(sized(0, 0))))
+
+	last := to("b-v002", bySelector("web-v001 web-v002", endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, size(1), noted("size 3")), rev(2, on)))
+	require.Equal(t, map[string]int{"web-v002": 100}, weightsOf(t, strategy.Rolling{}, last), "the last replica goes after its share of the route")
+	require.Equal(t, both, last.State.Routes[0].Weights, "a look is nobody's to change")
+}
