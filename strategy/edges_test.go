@@ -99,6 +99,9 @@ func TestHowManyARunIsAbout(t *testing.T) {
 	}
 	require.Equal(t, 6, of(shared(rev(3, size(0), noted("size 2")))), "what two share goes to one first, all of it")
 	require.Equal(t, 2, of(shared(rev(3, size(1), noted("size 2")))), "it has pods already")
+	unborn := to("b3", bySelector("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 6}, rev(1, on, isGood), rev(2, on, hasFailed, size(6))))
+	unborn.Target.Replicas = 4
+	require.Equal(t, 4, of(unborn), "it is not there yet")
 }
 
 // What a run goes back to was not put back by somebody else, whatever a route notes.
