@@ -28,6 +28,7 @@ type fence struct {
 	since    time.Time        // of the last doubt, by the cluster's clock
 	apart    bool             // a late write that wants replicas would do harm, too
 	shares   bool             // and one that takes them, from what serves
+	company  bool             // another run of this release may be at work, or of another one
 }
 
 // A doubt is about the last write to an object.
@@ -86,47 +87,50 @@ func (f *fence) doubt(object string, s cluster.State) {
 // firstLook doubts every traffic object, if what it shows is not the end of a
 // run: whoever began it may have died a moment ago.
 func (f *fence) firstLook(s cluster.State) {
-	if gap := f.apart && s.Serving() == 0; gap || unfinished(s) {
+	f.company = unfinished(s)
+	if gap := f.apart && s.Serving() == 0; gap || f.company {
 		f.doubtAll(s)
 	}
 }
 
-// nextLook doubts every traffic object, too, if somebody else has made a release,
-// decided or noted something, or moved traffic or replicas since the last look: what
-// they have planned by then may still be under way. A touch alone is no news, or two
-// runs would touch for ever. What this run has written are its own. When its
-// own release has come beside one that is not done, whoever does that one can see only
-// now that it is superseded: what was doubted at the first look counts from here.
+// nextLook doubts every traffic object, too, when somebody who has looked before may
+// have planned what does not fit any more: if somebody else has made a release, decided
+// or noted something or moved traffic since the last look; if this run's own release
+// has come beside one that is not done; or if this run has given it up, and is not
+// alone. A touch alone is no news, or two runs would touch for ever, and neither are
+// replicas, which autoscalers give and take.
 func (f *fence) nextLook(before, s cluster.State, wrote string) {
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
 		appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided
+		foreign := known && was.UID == r.UID && r.Name != wrote && !f.doubtful[r.Name].sent
+		f.company = f.company || foreign && was.Fence != r.Fence && r.Fence != "" && !f.holds(r.Fence, 0)
 		switch {
-		case appeared && r.Release != f.release:
-			f.doubtAll(s) // whoever made it has looked before it could see ours
-			return
-		case appeared && unfinished(before):
+		case appeared && r.Release == f.release && unfinished(before):
 			f.doubtAllBut(r.Name, s)
 			return
-		}
-		if known && changed(s, was, r) && was.UID == r.UID && r.Name != wrote && !f.doubtful[r.Name].sent {
+		case appeared && r.Release != f.release, foreign && changed(s, was, r):
+			f.company = true
+			f.doubtAll(s)
+			return
+		case known && r.Name == wrote && r.Release == f.release && was.Outcome != r.Outcome && r.Outcome.Result == cluster.Failed && f.company:
 			f.doubtAll(s)
 			return
 		}
 	}
 	for i, route := range s.Traffic() {
 		if was := before.Traffic(); i < len(was) && was[i].Name == route.Name && route.Name != wrote && !f.doubtful[route.Name].sent && moved(before, s, was[i], route) {
+			f.company = true
 			f.doubtAll(s)
 			return
 		}
 	}
 }
 
-// changed reports whether a revision was written otherwise than by a touch. Replicas
-// that an autoscaler gives and takes are no news.
+// changed reports whether something was decided or noted about a revision, or its
+// traffic moved.
 func changed(s cluster.State, was, is cluster.Revision) bool {
-	_, scaled := s.ScalerOf(is.Name)
-	return was.Enabled != is.Enabled && onPods(s) || was.Outcome != is.Outcome || was.Note != is.Note || was.Replicas != is.Replicas && !scaled
+	return was.Enabled != is.Enabled && onPods(s) || was.Outcome != is.Outcome || was.Note != is.Note
 }
 
 // moved reports whether a route notes something else, or brings traffic otherwise

@@ -234,10 +234,7 @@ func TestWhatSomebodyElseDecidesIsNews(t *testing.T) {
 		{"it is given up", labels, func(s *cluster.State) { s.Revisions[0].Outcome = cluster.Outcome{Result: cluster.Failed} }, all},
 		{"it is another object", labels, func(s *cluster.State) { s.Revisions[0].Enabled, s.Revisions[0].UID = false, "another" }, nil},
 		{"it was not there", labels, func(s *cluster.State) { s.Revisions = append(s.Revisions, rev(3, on, isGood)) }, nil},
-		{"it is scaled", labels, func(s *cluster.State) { s.Revisions[0].Replicas = 4 }, all},
-		{"by its autoscaler", with(decided(), func(s *cluster.State) {
-			s.Routes = append([]cluster.Route{{Name: scaler, Scaler: true, Weights: endpoints{"web-v001": 100}}}, s.Routes...)
-		}), func(s *cluster.State) { s.Revisions[0].Replicas = 4 }, nil},
+		{"it is scaled", labels, func(s *cluster.State) { s.Revisions[0].Replicas = 4 }, nil},
 		{"something is noted on it", labels, func(s *cluster.State) { s.Revisions[1].Note = "stage 2" }, all},
 		{"it is touched", labels, func(s *cluster.State) { s.Revisions[0].Fence = "other.1" }, nil},
 		{"something is noted on its route", routed, func(s *cluster.State) { s.Routes[0].Note = "to web-v002 uid-web-v002" }, route},
@@ -280,6 +277,45 @@ func TestBugOnlyTheFirstNewsCounted(t *testing.T) {
 	_, err := r.Run(ctx, "web", build("b-v002"), inTurn(strategy.Wait{}, strategy.Wait{}, strategy.Wait{}))
 	require.NoError(t, err)
 	require.Equal(t, []string{"put web-v001", "put web-v002"}, k.writes, "seen at 50 s and at 100 s, and done at 150 s")
+}
+
+// A run that gives its release up keeps out what another run of it has planned, which
+// can see that only now: if there may be one, that is, for it costs a write.
+func TestBugARunThatGaveUpDidNotThinkOfItsTwin(t *testing.T) {
+	begun := func() cluster.State {
+		return byLabels(endpoints{"web-v001": 3, "web-v002": 3}, rev(1, on, isGood), rev(2, on))
+	}
+	touches := func(s *cluster.State) { s.Revisions[0].Fence = "other.1" }
+	for _, c := range []struct {
+		why   string
+		s     cluster.State
+		other func(*cluster.State)
+		want  []string
+	}{
+		{"somebody has begun it", begun(), nil, []string{"put web-v002", "put web-v001", "put web-v002"}},
+		{"this run has", byLabels(live, rev(1, on, isGood)), nil, []string{"put web-v002"}},
+		{"and another one has touched something", byLabels(live, rev(1, on, isGood)), touches, []string{"put web-v002", "put web-v001", "put web-v002"}},
+	} {
+		k := keeping{standing(c.s)}
+		k.look = func() error {
+			if k.looks == 2 {
+				now := begun()
+				k.state.Revisions, k.state.Routes = now.Revisions, now.Routes
+			}
+			if k.looks == 3 && c.other != nil {
+				k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+				c.other(&k.state)
+			}
+			return nil
+		}
+		k.sleep = func(time.Duration) error { k.now = k.now.Add(time.Minute); return nil }
+		r := k.runner()
+		r.Cluster, r.Poll = k, time.Minute
+		failed := rev(2, on, hasFailed)
+		_, err := r.Run(ctx, "web", build("b-v002"), inTurn(strategy.Wait{}, strategy.Wait{}, strategy.Wait{}, strategy.Put{Revision: failed}))
+		require.NoError(t, err)
+		require.Equal(t, c.want, k.writes, c.why)
+	}
 }
 
 // Somebody else has written what a write of this run was compared with: that is news
