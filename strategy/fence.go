@@ -28,7 +28,7 @@ type fence struct {
 	since    time.Time        // of the last doubt, by the cluster's clock
 	apart    bool             // a late write that wants replicas would do harm, too
 	shares   bool             // and one that takes them, from what serves
-	company  bool             // another run of this release may be at work, or of another one
+	company  bool             // another run may be at work, of this release or of another one
 }
 
 // A doubt is about the last write to an object.
@@ -103,8 +103,10 @@ func (f *fence) nextLook(before, s cluster.State, wrote string) {
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
 		appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided
-		foreign := known && was.UID == r.UID && r.Name != wrote && !f.doubtful[r.Name].sent
-		f.company = f.company || foreign && was.Fence != r.Fence && r.Fence != "" && !f.holds(r.Fence, 0)
+		others := r.Name != wrote && !f.doubtful[r.Name].sent
+		foreign := others && known && was.UID == r.UID
+		touched := was.Fence != r.Fence && r.Fence != "" && !f.holds(r.Fence, 0)
+		f.company = f.company || others && appeared || foreign && touched
 		switch {
 		case appeared && r.Release == f.release && unfinished(before):
 			f.doubtAllBut(r.Name, s)
@@ -113,7 +115,7 @@ func (f *fence) nextLook(before, s cluster.State, wrote string) {
 			f.company = true
 			f.doubtAll(s)
 			return
-		case known && r.Name == wrote && r.Release == f.release && was.Outcome != r.Outcome && r.Outcome.Result == cluster.Failed && f.company:
+		case f.company && r.Name == wrote && r.Release == f.release && was.Outcome != r.Outcome && r.Outcome.Result == cluster.Failed:
 			f.doubtAll(s)
 			return
 		}

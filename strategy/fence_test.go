@@ -282,37 +282,36 @@ func TestBugOnlyTheFirstNewsCounted(t *testing.T) {
 // A run that gives its release up keeps out what another run of it has planned, which
 // can see that only now: if there may be one, that is, for it costs a write.
 func TestBugARunThatGaveUpDidNotThinkOfItsTwin(t *testing.T) {
-	begun := func() cluster.State {
-		return byLabels(endpoints{"web-v001": 3, "web-v002": 3}, rev(1, on, isGood), rev(2, on))
+	one := rev(1, on, isGood)
+	begun := func(change ...func(*cluster.Revision)) cluster.State {
+		return byLabels(endpoints{"web-v001": 3, "web-v002": 3}, rev(1, append(change, on, isGood)...), rev(2, on))
 	}
-	touches := func(s *cluster.State) { s.Revisions[0].Fence = "other.1" }
+	creates := strategy.Put{Revision: cluster.Revision{Name: "web-v002", Seq: 2, Release: "b-v002", Template: []byte("b-v002"), Replicas: 3}}
+	gives := strategy.Put{Revision: rev(2, on, hasFailed)}
 	for _, c := range []struct {
 		why   string
-		s     cluster.State
-		other func(*cluster.State)
+		looks []cluster.State // one after the other, and the last one for good
+		steps []strategy.Step
 		want  []string
 	}{
-		{"somebody has begun it", begun(), nil, []string{"put web-v002", "put web-v001", "put web-v002"}},
-		{"this run has", byLabels(live, rev(1, on, isGood)), nil, []string{"put web-v002"}},
-		{"and another one has touched something", byLabels(live, rev(1, on, isGood)), touches, []string{"put web-v002", "put web-v001", "put web-v002"}},
+		{"somebody has begun it", []cluster.State{begun()}, []strategy.Step{strategy.Wait{}, strategy.Wait{}, gives}, []string{"put web-v002", "put web-v001", "put web-v002"}},
+		{"somebody else was faster", []cluster.State{byLabels(live, one), begun()}, []strategy.Step{strategy.Wait{}, strategy.Wait{}, gives}, []string{"put web-v002", "put web-v001", "put web-v002"}},
+		{"this run has", []cluster.State{byLabels(live, one), begun()}, []strategy.Step{creates, strategy.Wait{}, gives}, []string{"put web-v002", "put web-v002"}},
+		{"and another one has touched something", []cluster.State{byLabels(live, one), begun(), begun(fenced("other.1"))}, []strategy.Step{creates, strategy.Wait{}, strategy.Wait{}, gives},
+			[]string{"put web-v002", "put web-v002", "put web-v001", "put web-v002"}},
+		{"or was it this one", []cluster.State{byLabels(live, one), begun(), begun(fenced("run.1"))}, []strategy.Step{creates, strategy.Wait{}, strategy.Wait{}, gives}, []string{"put web-v002", "put web-v002"}},
 	} {
-		k := keeping{standing(c.s)}
+		k := keeping{standing(c.looks[0])}
 		k.look = func() error {
-			if k.looks == 2 {
-				now := begun()
-				k.state.Revisions, k.state.Routes = now.Revisions, now.Routes
-			}
-			if k.looks == 3 && c.other != nil {
-				k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
-				c.other(&k.state)
+			if k.looks > 1 && k.looks <= len(c.looks) {
+				k.state.Revisions, k.state.Routes = c.looks[k.looks-1].Revisions, c.looks[k.looks-1].Routes
 			}
 			return nil
 		}
 		k.sleep = func(time.Duration) error { k.now = k.now.Add(time.Minute); return nil }
 		r := k.runner()
 		r.Cluster, r.Poll = k, time.Minute
-		failed := rev(2, on, hasFailed)
-		_, err := r.Run(ctx, "web", build("b-v002"), inTurn(strategy.Wait{}, strategy.Wait{}, strategy.Wait{}, strategy.Put{Revision: failed}))
+		_, err := r.Run(ctx, "web", build("b-v002"), inTurn(c.steps...))
 		require.NoError(t, err)
 		require.Equal(t, c.want, k.writes, c.why)
 	}
