@@ -100,22 +100,20 @@ func (f *fence) firstLook(s cluster.State) {
 // alone. A touch alone is no news, or two runs would touch for ever, and neither are
 // replicas, which autoscalers give and take.
 func (f *fence) nextLook(before, s cluster.State, wrote string) {
+	f.company = f.company || f.joined(before, s, wrote)
 	for _, r := range s.Revisions {
 		was, known := before.Named(r.Name)
-		appeared := !known && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided
-		others := r.Name != wrote && !f.doubtful[r.Name].sent
-		foreign := others && known && was.UID == r.UID
-		touched := was.Fence != r.Fence && r.Fence != "" && !f.holds(r.Fence, 0)
-		f.company = f.company || others && appeared || foreign && touched
+		own := r.Name == wrote || f.doubtful[r.Name].sent
+		gaveUp := known && r.Release == f.release && was.Outcome != r.Outcome && r.Outcome.Result == cluster.Failed
 		switch {
-		case appeared && r.Release == f.release && unfinished(before):
+		case !known && undecided(r) && r.Release == f.release && unfinished(before):
 			f.doubtAllBut(r.Name, s)
 			return
-		case appeared && r.Release != f.release, foreign && changed(s, was, r):
+		case !known && undecided(r) && r.Release != f.release, known && was.UID == r.UID && !own && changed(s, was, r):
 			f.company = true
 			f.doubtAll(s)
 			return
-		case f.company && r.Name == wrote && r.Release == f.release && was.Outcome != r.Outcome && r.Outcome.Result == cluster.Failed:
+		case own && gaveUp && f.company:
 			f.doubtAll(s)
 			return
 		}
@@ -127,6 +125,30 @@ func (f *fence) nextLook(before, s cluster.State, wrote string) {
 			return
 		}
 	}
+}
+
+// joined reports whether somebody else has made this run's release, or touched
+// something, since the last look.
+func (f *fence) joined(before, s cluster.State, wrote string) bool {
+	foreign := func(was, is string) bool { return was != is && is != "" && !f.holds(is, 0) }
+	for _, r := range s.Revisions {
+		was, known := before.Named(r.Name)
+		made := !known && undecided(r) && r.Name != wrote && !f.doubtful[r.Name].sent
+		if made || known && was.UID == r.UID && foreign(was.Fence, r.Fence) {
+			return true
+		}
+	}
+	for i, route := range s.Routes {
+		if i < len(before.Routes) && before.Routes[i].Name == route.Name && foreign(before.Routes[i].Fence, route.Fence) {
+			return true
+		}
+	}
+	return false
+}
+
+// undecided reports whether a revision is a release that nobody has decided about.
+func undecided(r cluster.Revision) bool {
+	return r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided
 }
 
 // changed reports whether something was decided or noted about a revision, or its

@@ -317,6 +317,107 @@ func TestBugARunThatGaveUpDidNotThinkOfItsTwin(t *testing.T) {
 	}
 }
 
+// The same, if nobody has answered it, and it lands a look later.
+func TestBugGivingUpUnansweredKeptNobodyOut(t *testing.T) {
+	for _, late := range []int{0, 1} {
+		k := keeping{standing(byLabels(endpoints{"web-v001": 3, "web-v002": 3}, rev(1, on, isGood), rev(2, on)))}
+		lands := -1
+		k.look = func() error {
+			if lands == 0 {
+				k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+				k.state.Revisions[1].Outcome = cluster.Outcome{Result: cluster.Failed, Why: "5xx"}
+				k.state.Revisions[1].Version += "+"
+			}
+			lands--
+			return nil
+		}
+		k.write = func(string) error {
+			if len(k.writes) == 1 {
+				lands = late
+				return errReset
+			}
+			return nil
+		}
+		k.sleep = func(time.Duration) error { k.now = k.now.Add(30 * time.Second); return nil }
+		r := k.runner()
+		r.Cluster, r.Poll = k, 30*time.Second
+		steps := []strategy.Step{strategy.Wait{}, strategy.Wait{}, strategy.Wait{}, strategy.Put{Revision: rev(2, on, hasFailed)}}
+		if late == 1 {
+			steps = append(steps, strategy.Wait{})
+		}
+		_, err := r.Run(ctx, "web", build("b-v002"), inTurn(steps...))
+		require.NoError(t, err)
+		require.Equal(t, []string{"put web-v002", "put web-v001", "put web-v002"}, k.writes, "%d looks late", late)
+	}
+}
+
+// Whoever touches what this run has written since its last look is seen, too.
+func TestBugATouchRightAfterOnesOwnWriteWasNotSeen(t *testing.T) {
+	for _, at := range []int{4, 5} { // the third write is seen at the fourth look
+		k := keeping{standing(byLabels(live, rev(1, on, isGood)))}
+		k.look = func() error {
+			k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+			if k.looks == 2 {
+				k.state.Revisions = append(k.state.Revisions, rev(2))
+			}
+			if k.looks == at {
+				k.state.Revisions[1].Fence = "other.1"
+			}
+			return nil
+		}
+		k.sleep = func(time.Duration) error { k.now = k.now.Add(time.Minute); return nil }
+		r := k.runner()
+		r.Cluster, r.Poll = k, time.Minute
+		n := 0
+		_, err := r.Run(ctx, "web", build("b-v002"), strategy.Func(func(in strategy.Input) strategy.Step {
+			mine, _ := in.Mine()
+			switch n++; n {
+			case 1:
+				return strategy.Put{Revision: cluster.Revision{Name: "web-v002", Seq: 2, Release: "b-v002", Template: []byte("b-v002"), Replicas: 3}}
+			case 3:
+				mine.Note = "stage 2"
+				return strategy.Put{Revision: mine}
+			case 6:
+				mine.Outcome = cluster.Outcome{Result: cluster.Failed, Why: "5xx"}
+				return strategy.Put{Revision: mine}
+			case 2, 4, 5:
+				return strategy.Wait{}
+			}
+			return strategy.Done{}
+		}))
+		require.NoError(t, err)
+		require.Equal(t, []string{"put web-v002", "put web-v002", "put web-v002", "put web-v001", "put web-v002"}, k.writes, "seen at look %d", at)
+	}
+}
+
+// A touch of a route is no write that somebody else undoes: there is one for each
+// piece of news.
+func TestBugFiveTouchesOfARouteEndedARun(t *testing.T) {
+	k := keeping{standing(bySelector("web-v001", live, rev(1, on, isGood), rev(2, isGood)))}
+	k.sleep = func(time.Duration) error { k.now = k.now.Add(time.Hour); return nil }
+	k.look = func() error {
+		k.state.Revisions = append([]cluster.Revision{}, k.state.Revisions...)
+		if k.looks%3 == 2 {
+			k.state.Revisions[0].Note = fmt.Sprint("stage ", k.looks)
+		}
+		return nil
+	}
+	r := k.runner()
+	r.Cluster, r.Poll = k, time.Hour
+	looks := 0
+	_, err := r.Run(ctx, "web", build("b-v002"), strategy.Func(func(strategy.Input) strategy.Step {
+		switch looks++; {
+		case looks > 40:
+			return strategy.Done{}
+		case k.looks%3 == 2:
+			return strategy.Delete{Revision: rev(2), Why: fmt.Sprint(looks)}
+		}
+		return strategy.Wait{}
+	}))
+	require.NoError(t, err)
+	require.Greater(t, len(k.writes), 10)
+}
+
 // Somebody else has written what a write of this run was compared with: that is news
 // of what this run has just tried to write, too.
 func TestAConflictIsNews(t *testing.T) {

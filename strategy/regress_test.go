@@ -413,19 +413,26 @@ func TestBugAnHourInWhichTheMachineWasStoppedCountedAsWatched(t *testing.T) {
 // was over long ago. It has as long again, and no longer.
 func TestBugARevisionThatSomebodyWroteLateWasGivenUp(t *testing.T) {
 	for _, c := range []struct {
-		why    string
-		behind time.Duration
-		want   []string
+		why           string
+		behind, lacks time.Duration // an endpoint
+		want          []string
 	}{
-		{"a moment", time.Second, nil},
-		{"almost as long as it may", 59 * time.Second, nil},
-		{"longer than it may", 61 * time.Second, []string{"put web-v002"}},
+		{"a moment", time.Second, 0, nil},
+		{"almost as long as it may", 59 * time.Second, 0, nil},
+		{"longer than it may", 61 * time.Second, 0, []string{"put web-v002"}},
+		{"a moment, and then an endpoint follows", time.Second, 59 * time.Second, nil},
+		{"which takes longer than it may", time.Second, 61 * time.Second, []string{"put web-v002"}},
 	} {
 		k := standing(byLabels(endpoints{"web-v002": 3}, rev(1, isGood), rev(2, on)))
 		begun := k.now
 		k.look = func() error {
 			past := k.now.Sub(begun) - 30*time.Minute
 			k.state.Revisions[1].Behind = past >= 0 && past < c.behind
+			serves := 3
+			if past >= 0 && past < c.lacks {
+				serves = 2
+			}
+			k.state.Routes[0].Serving = endpoints{"web-v002": serves}
 			if past > 2*time.Minute || len(k.writes) > 0 {
 				return cluster.ErrRefused // that is enough
 			}

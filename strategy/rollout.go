@@ -196,7 +196,7 @@ func (ru Rules) within(in Input, step Step, late func(found string) Step, about 
 	}
 	since := in.Watched
 	for _, r := range about {
-		since = later(since, lastMoved(in, r), r.Raised, in.behind[r.UID])
+		since = later(since, lastMoved(in, r), r.Raised, in.follows[r.UID].since)
 		if r.Pods > r.Replicas && !lit(in.State, r) {
 			since = later(since, in.OutSince(r).Add(ru.Drain)) // before which it has lost no replicas
 		}
@@ -289,7 +289,7 @@ func (ru Rules) ask(in Input, mine cluster.Revision, name string, gate health.Ga
 	case in.Held(from, ru.Judge):
 		return fail(in, mine, because(fmt.Sprintf("gate %s has not passed in time, it is %v", name, verdict), why))
 	default:
-		return Wait{Why: because(fmt.Sprintf("gate %s is %v", name, verdict), why)}
+		return Wait{Why: because(fmt.Sprintf("gate %s is %v", name, verdict), why), Until: in.Until(from, ru.Judge)}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/cutover-dev/cutover/cluster"
+	"github.com/cutover-dev/cutover/health"
 	"github.com/cutover-dev/cutover/strategy"
 )
 
@@ -223,6 +224,18 @@ func TestRolling(t *testing.T) {
 			rev(2, on, sized(1, 1), noted("size 3"), times(ago(60*time.Second))))), "put web-v002 x2 on"},
 		{"not all of it serves", to("b-v002", byLabels(endpoints{"web-v001": 2}, rev(1, on, isGood, sized(2, 2), noted("size 3")), batch(1, 1))), "wait: 0 of 1 endpoints of the batch serve"},
 		{"the last is no batch between others", to("b-v002", byLabels(endpoints{"web-v002": 3}, rev(1, isGood, sized(0, 0)), rev(2, on, times(ago(time.Second))))), "put web-v002 x3 on good: alone in traffic, and passed"},
+	})
+	slow := strategy.Rolling{Surge: "1", Unavailable: "0", Pause: 30 * time.Minute, Between: pass}
+	paused := func(verdict health.Verdict) strategy.Input {
+		in := to("b-v002", byLabels(endpoints{"web-v001": 2, "web-v002": 1}, rev(1, on, isGood, sized(2, 2), noted("size 3"), times(ago(12*time.Minute))),
+			rev(2, on, sized(1, 1), noted("size 3"), times(ago(12*time.Minute)))))
+		in.State.Routes[0].Since, in.Watched = ago(12*time.Minute), ago(time.Hour)
+		in.Checked = strategy.Checked{Name: "between batches", Verdict: verdict}
+		return in
+	}
+	says(t, slow, []row{
+		{"a pause may last longer than Ready", paused(health.Pass), "wait: the batch is left to prove itself"},
+		{"whatever its gate says meanwhile", paused(health.Pending), "wait: gate between batches is pending"},
 	})
 	gated := bySteps
 	gated.Between = pass

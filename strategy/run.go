@@ -76,7 +76,7 @@ func (e Event) Memory() uint64 {
 		return 0
 	}
 	r := e.run
-	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.behind, r.checked, r.uid,
+	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.follows, r.checked, r.uid,
 		r.settled, r.sent, r.wrote, r.answers)
 }
 
@@ -145,7 +145,7 @@ type run struct {
 	next    time.Time     // when the next one is due
 	watched time.Time
 	broken  time.Time // watched, if the looks were broken off
-	behind  map[string]time.Time
+	follows map[string]following
 	checked Checked
 	uid     string         // of the run's own revision, once it was seen
 	settled bool           // the target was seen good and alone, and the run stays
@@ -307,8 +307,8 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	if !first && (gap || jump) {
 		r.broken = state.At
 	}
-	r.behind = behindSince(state, r.behind)
-	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken, behind: r.behind}
+	r.follows = followed(state, r.follows)
+	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken, follows: r.follows}
 	bounds := r.bounds()
 	r.fence.apart, r.fence.shares = bounds.Apart, bounds.Ceiling > 0
 	if first {
@@ -322,18 +322,26 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	return r.input, nil
 }
 
-// behindSince returns since which look each revision has been Behind.
-func behindSince(s cluster.State, before map[string]time.Time) map[string]time.Time {
-	since := map[string]time.Time{}
+// following is since which look the cluster follows the last write to a revision.
+type following struct {
+	since  time.Time
+	behind bool // it still is
+}
+
+// followed returns since when the cluster follows what was last written, by UID: from
+// the look that first showed a revision Behind.
+func followed(s cluster.State, before map[string]following) map[string]following {
+	now := map[string]following{}
 	for _, r := range s.Revisions {
-		if r.Behind {
-			since[r.UID] = s.At
-			if was, known := before[r.UID]; known {
-				since[r.UID] = was
-			}
+		was, known := before[r.UID]
+		switch {
+		case r.Behind && !was.behind:
+			now[r.UID] = following{s.At, true}
+		case known:
+			now[r.UID] = following{was.since, r.Behind}
 		}
 	}
-	return since
+	return now
 }
 
 // take takes one step. Every write of cutover is sent from here, through the

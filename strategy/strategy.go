@@ -52,8 +52,8 @@ type Input struct {
 	Watched time.Time      // since when this run has looked without a gap, by the cluster's clock
 	Skew    time.Duration  // added to every hold, for clocks that differ
 
-	broken time.Time            // Watched, if that is not the run's first look
-	behind map[string]time.Time // since which look each revision has been Behind, by UID
+	broken  time.Time            // Watched, if that is not the run's first look
+	follows map[string]following // since when the cluster follows the last write to a revision, by UID
 }
 
 // Checked is the answer to a Check. It is input to one plan, but for a Fail:

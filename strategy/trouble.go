@@ -95,11 +95,11 @@ const tooOften = 5
 
 // again says how often this write was answered already.
 func (r *run) again(in Input, step Step) (what string, n int) {
+	if touches(step) {
+		return "", 0 // as often as there is news, and as it has pods for a batch
+	}
 	switch s := step.(type) {
 	case Put:
-		if s.Why == touched {
-			return "", 0 // as often as it has pods for a batch
-		}
 		found, _ := in.State.Named(s.Revision.Name)
 		what = fmt.Sprint(step, " (", found.Unsettled, " pods to settle)")
 	case SetRoute, Delete:
