@@ -279,3 +279,11 @@ func TestOnlyContestedRoutesAreWatchedForLong(t *testing.T) {
 	require.Less(t, took(func(w *fake.Cluster) { w.Warn("web", "a budget over both sides") }), time.Minute)
 	require.GreaterOrEqual(t, took(func(w *fake.Cluster) { w.Contest("web", true) }), 5*time.Minute)
 }
+
+// Autoscalers follow the traffic, be it of one replica.
+func TestAnAutoscalerFollowsOneReplica(t *testing.T) {
+	s := with(byLabels(endpoints{"web-v002": 1}, rev(1, isGood, size(1)), rev(2, on, size(1))), func(s *cluster.State) {
+		s.Routes = append([]cluster.Route{{Name: scaler, Scaler: true, Version: "7", Weights: endpoints{"web-v001": 100}}}, s.Routes...)
+	})
+	says(t, strategy.RedBlack{}, []row{{"one", to("b-v002", s), "route " + scaler + " to web-v002"}})
+}

@@ -268,3 +268,17 @@ func TestARollBySelectorKeepsWhoHasReplicas(t *testing.T) {
 	require.Equal(t, map[string]int{"web-v002": 100}, weightsOf(t, strategy.Rolling{}, last), "the last replica goes after its share of the route")
 	require.Equal(t, both, last.State.Routes[0].Weights, "a look is nobody's to change")
 }
+
+// What a run goes back to was not put back by somebody else, whatever a route notes.
+func TestOnlyWhatARunDeploysWasPutBack(t *testing.T) {
+	second := func(s cluster.State, names endpoints) cluster.State {
+		s.Routes = append(s.Routes, cluster.Route{Name: "service/zweb", Version: "7", Note: "to web-v001 uid-web-v001", Weights: names, Serving: names})
+		return s
+	}
+	three := endpoints{"web-v001": 3, "web-v002": 3}
+	says(t, strategy.BlueGreen{}, []row{
+		{"it goes back", to("b-v002", second(bySelector("web-v001", three, rev(1, on, isGood), rev(2, on, hasFailed)), endpoints{"web-v002": 3})), "route service/zweb to web-v001: traffic goes back to it"},
+		{"before it begins", to("b-v003", second(bySelector("web-v001 web-v002", three, rev(1, on, isGood), rev(2, on, hasFailed), rev(3, size(0), noted("size 3"))), endpoints{"web-v002": 3})),
+			"route service/zweb to web-v001: traffic goes back to it"},
+	})
+}

@@ -249,3 +249,16 @@ func TestCanaryBesideNobody(t *testing.T) {
 			"delete web-v002-baseline"},
 	})
 }
+
+// What a gate is asked about is compared with the baseline, where there is one.
+func TestWhatAGateIsAskedAbout(t *testing.T) {
+	compared := strategy.Canary{Stages: []strategy.Stage{{Percent: 20, Gate: pass}}, Baseline: true}
+	ask := func(revisions ...cluster.Revision) strategy.Check {
+		step := compared.Next(to("b-v002", byLabels(endpoints{"web-v001": 10, "web-v002": 2, "web-v002-baseline": 2}, revisions...)))
+		require.IsType(t, strategy.Check{}, step, "%v", step)
+		return step.(strategy.Check)
+	}
+	require.Equal(t, "web-v002-baseline", ask(ten, at(2, "1", 2), rev(2, anArm, on, size(2))).Baseline.Name)
+	compared.Baseline = false
+	require.Equal(t, "web-v001", ask(ten, at(2, "1", 2)).Baseline.Name)
+}

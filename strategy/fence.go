@@ -203,9 +203,9 @@ func unfinished(s cluster.State) bool {
 		}
 	}
 	for _, r := range s.Revisions {
-		undecided := r.Release != "" && r.Outcome.Result == cluster.Undecided
+		begun := r.Release != "" && r.Outcome.Result == cluster.Undecided // an arm, too
 		halfBack := r.Outcome.Result == cluster.Failed && (r.Seq > live && r.Replicas > 0 || !s.Dark(r))
-		if undecided || halfBack {
+		if begun || halfBack {
 			return true
 		}
 	}

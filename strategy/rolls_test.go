@@ -328,3 +328,37 @@ func TestARollGoesBack(t *testing.T) {
 		{"there is nothing to go back to", in(0, 3, bad(3)), "abort (stranded): 5xx; no older revision is good, so it was left in traffic"},
 	})
 }
+
+// How many a run is about: those of its own revision or, when it goes back, of that.
+func TestHowManyARunIsAbout(t *testing.T) {
+	how := strategy.Rolling{Surge: "1", Unavailable: "0"}
+	of := func(in strategy.Input) int {
+		bounds, ok := how.Bounds(in)
+		require.True(t, ok)
+		return bounds.Floor
+	}
+	five := rev(1, on, isGood, size(2), noted("size 5"))
+	require.Equal(t, 3, of(to("b-v002", byLabels(live, five, rev(2, on)))), "its own")
+	require.Equal(t, 5, of(to("b-v002", byLabels(live, five, rev(2, on, hasFailed)))), "what it goes back to")
+	require.Equal(t, 3, of(to("b-v002", byLabels(live, rev(2, on, hasFailed)))), "there is nothing to go back to")
+	shared := func(mine cluster.Revision) strategy.Input {
+		return to("b-v003", bySelector("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 6}, rev(1, on, isGood), rev(2, on, hasFailed, size(6)), mine))
+	}
+	require.Equal(t, 6, of(shared(rev(3, size(0), noted("size 2")))), "what two share goes to one first, all of it")
+	require.Equal(t, 2, of(shared(rev(3, size(1), noted("size 2")))), "it has pods already")
+	unborn := to("b3", bySelector("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 6}, rev(1, on, isGood), rev(2, on, hasFailed, size(6))))
+	unborn.Target.Replicas = 4
+	require.Equal(t, 4, of(unborn), "it is not there yet")
+}
+
+// A roll is refused where nothing tells revisions apart, unless this run's own switch
+// from one to the other is under way; and where an autoscaler writes replicas.
+func TestWhatNoRollCanDo(t *testing.T) {
+	open := func(r *cluster.Route) { r.Open = true }
+	says(t, strategy.Rolling{Surge: "1", Unavailable: "0"}, []row{
+		{"from one to the other", to("b-v002", routed("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 1}, open, rev(1, on, isGood), rev(2, on, size(1), noted("size 3")))), "put web-v001 x2 on good"},
+		{"an autoscaler", to("b2", with(byLabels(live, rev(1, on, isGood)), func(s *cluster.State) {
+			s.Routes = append([]cluster.Route{{Name: scaler, Scaler: true, Weights: endpoints{"web-v001": 100}}}, s.Routes...)
+		})), "abort (unfit): Rolling: it takes replicas bit by bit, and"},
+	})
+}

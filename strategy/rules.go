@@ -163,7 +163,7 @@ func sizeless(mine cluster.Revision) Step {
 // about. Its run died, or will stop when it sees ours.
 func Supersede(in Input, mine cluster.Revision) Step {
 	for _, r := range in.State.Revisions {
-		if r.Seq < mine.Seq && r.Arm == "" && r.Release != "" && r.Outcome.Result == cluster.Undecided {
+		if r.Seq < mine.Seq && undecided(r) {
 			return fail(in, r, "superseded by "+mine.Name)
 		}
 	}

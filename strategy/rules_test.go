@@ -223,3 +223,17 @@ func TestWhatZeroStandsFor(t *testing.T) {
 		{"a Drain of one's own", draining(time.Hour - time.Second), "wait: web-v002 drains"},
 	})
 }
+
+// To give a release up costs no traffic: what somebody has half turned off, and
+// serves alone, is turned on until there is somewhere to go.
+func TestWhatIsGivenUpServesUntilThereIsSomewhereToGo(t *testing.T) {
+	given := func(serving endpoints, mine cluster.Revision) cluster.Revision {
+		in := to("b-v002", byLabels(serving, rev(1, isGood), mine))
+		in.Checked = strategy.Checked{Name: "in traffic", Verdict: health.Fail, Why: "5xx"}
+		return put(t, strategy.RedBlack{}, in)
+	}
+	require.True(t, given(endpoints{"web-v002": 2}, rev(2, oneUnsettled)).Enabled, "it serves alone")
+	require.False(t, given(endpoints{"web-v001": 3, "web-v002": 2}, rev(2, oneUnsettled)).Enabled, "another one serves")
+	require.False(t, given(endpoints{"web-v002": 3}, rev(2)).Enabled, "nothing of it was half turned off")
+	require.True(t, given(endpoints{"web-v001": 3, "web-v002": 3}, rev(2, on)).Enabled, "it is on")
+}

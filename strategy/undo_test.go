@@ -90,3 +90,20 @@ func TestUndoIsDone(t *testing.T) {
 	says(t, ends(strategy.Stranded), []row{{"the strategy has come to another end", undone(live), "abort (stranded)"}})
 	says(t, strategy.Undo(strategy.Func(func(strategy.Input) strategy.Step { return strategy.Wait{Why: "x"} }), ""), []row{{"it has come to none", undone(live), "wait: x"}})
 }
+
+// A redo costs none either, and only what is dark begins its stages anew.
+func TestARedoCostsNoTraffic(t *testing.T) {
+	undone := func(r *cluster.Revision) { r.Outcome = cluster.Outcome{Result: cluster.Failed, Why: "undone"} }
+	staged := noted("stage passed; size 3")
+	redone := func(serving endpoints, change ...func(*cluster.Revision)) cluster.Revision {
+		return put(t, strategy.Redo(strategy.RedBlack{}, ""), to("b-v002", byLabels(serving, rev(1, on, isGood), rev(2, append(change, undone)...))))
+	}
+	both := endpoints{"web-v001": 3, "web-v002": 3}
+	require.True(t, redone(both, oneUnsettled).Enabled, "half turned off, it serves")
+	require.False(t, redone(live, oneUnsettled).Enabled, "half turned off, nothing of it serves")
+	require.False(t, redone(both).Enabled, "it was told to leave")
+	require.True(t, redone(both, on).Enabled)
+	require.Equal(t, "stage passed; size 3", redone(both, on, staged).Note, "it is in traffic")
+	require.Equal(t, "size 3; stage 1", redone(live, staged).Note)
+	require.Empty(t, redone(live).Note, "it has no stages")
+}

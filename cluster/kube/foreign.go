@@ -19,7 +19,7 @@ func keeper(fields []metav1.ManagedFieldsEntry, path ...string) string {
 	for _, entry := range fields {
 		manager := strings.ToLower(entry.Manager)
 		for _, k := range keepers {
-			if strings.Contains(manager, k) && entry.Subresource == "" && entry.FieldsV1 != nil && has(entry.FieldsV1.Raw, path) {
+			if strings.Contains(manager, k) && entry.Subresource == "" && has(entry.FieldsV1, path) {
 				return entry.Manager
 			}
 		}
@@ -31,16 +31,24 @@ func keeper(fields []metav1.ManagedFieldsEntry, path ...string) string {
 // the object by a controller, which is how an autoscaler does it.
 func autoscaled(fields []metav1.ManagedFieldsEntry) bool {
 	for _, entry := range fields {
-		if entry.Subresource == "scale" && entry.Manager == "kube-controller-manager" && entry.FieldsV1 != nil &&
-			has(entry.FieldsV1.Raw, []string{"spec", "replicas"}) {
+		if entry.Subresource == "scale" && entry.Manager == "kube-controller-manager" &&
+			has(entry.FieldsV1, []string{"spec", "replicas"}) {
 			return true
 		}
 	}
 	return false
 }
 
-// has reports whether a set of fields has the one at path.
-func has(raw []byte, path []string) bool {
+// has reports whether a set of fields has the one at path. The set is read as
+// JSON, since newer releases of apimachinery can be built to hold it as another type.
+func has(set *metav1.FieldsV1, path []string) bool {
+	if set == nil {
+		return false
+	}
+	raw, err := set.MarshalJSON()
+	if err != nil {
+		return false
+	}
 	for _, name := range path {
 		var fields map[string]json.RawMessage
 		if json.Unmarshal(raw, &fields) != nil {

@@ -59,7 +59,7 @@ func (s *story) orphan(of string, i int) {
 
 func wrote(manager, field string) []metav1.ManagedFieldsEntry {
 	raw, _ := json.Marshal(map[string]any{field: map[string]any{}})
-	return []metav1.ManagedFieldsEntry{{Manager: manager, FieldsV1: &metav1.FieldsV1{Raw: raw}}}
+	return []metav1.ManagedFieldsEntry{{Manager: manager, FieldsV1: metav1.NewFieldsV1(string(raw))}}
 }
 
 // Two versions of three are in traffic, and somebody takes one pod of the first, or
