@@ -161,7 +161,7 @@ type Revision struct {
 	Behind    bool      // the cluster has not taken up the last Put: pods may yet be born of what was before
 	Raised    time.Time // when a writer last raised Replicas; its creation counts
 	Since     time.Time // when a writer last changed Enabled or Outcome; zero: never
-	Moved     time.Time // when this observer last saw its Serving change; its first look if never
+	Moved     time.Time // when this observer last saw its traffic change, Serving on the routes that bring it; its first look if never
 	UID       string    // this object and no other, ever
 	Version   string    // opaque: what a write is compared with
 }

@@ -66,14 +66,16 @@ func (s *seen) since(figures []int, now time.Time) time.Time {
 	return now
 }
 
-// watched is what an observer watches of a revision: its Serving by route, and
-// where none brings traffic, what works. The next call writes over it.
+// watched is what an observer watches of a revision: its Serving by route that
+// brings traffic, and where none does, what works. The next call writes over it.
 func (c *Cluster) watched(s cluster.State, r cluster.Revision) []int {
 	c.figures = c.figures[:0]
 	worker := true
 	for i := range s.Routes {
-		worker = worker && !s.Routes[i].IsTraffic()
-		c.figures = append(c.figures, s.Routes[i].Serving[r.Name])
+		if s.Routes[i].IsTraffic() {
+			worker = false
+			c.figures = append(c.figures, s.Routes[i].Serving[r.Name])
+		}
 	}
 	if worker {
 		working := 0

@@ -184,6 +184,29 @@ func TestAPreviewIsNoTrafficThatCouldBeMissed(t *testing.T) {
 	require.Nil(t, c.Unreachable(app))
 }
 
+// A crash loop that only testers see would otherwise keep a drain from its end.
+func TestBugWhatAPreviewShowedMovedADrainOn(t *testing.T) {
+	c := running(t, fake.World{
+		Can:    cluster.Can{Enable: true, Select: true},
+		Routes: []cluster.Route{{Name: "service/test", Preview: true}, {Name: "service/web"}},
+	}, 2)
+	web := c.State(app).Routes[1]
+	web.Weights = map[string]int{}
+	require.NoError(t, c.SetRoute(ctx, app, web))
+	sleep(t, c, time.Minute)
+	moved := func() time.Time {
+		s, err := c.Observe(ctx, app)
+		require.NoError(t, err)
+		require.Zero(t, s.ReliedOn("web-v001"))
+		return s.Revisions[0].Moved
+	}
+	before := moved()
+	c.KillPod(app, "web-v001")
+	sleep(t, c, time.Second)
+	require.Equal(t, 1, c.State(app).Routes[0].Serving["web-v001"], "the preview shows it")
+	require.Equal(t, before, moved())
+}
+
 func TestAWorldOfManyNodesKeepsTheLawsOfACluster(t *testing.T) {
 	for _, can := range []cluster.Can{{Enable: true}, {Select: true}, {Weigh: true}, {}} {
 		w := fake.World{Nodes: 3, ProxyLag: 3 * time.Second, Can: can, Worker: can == cluster.Can{}}

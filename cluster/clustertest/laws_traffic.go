@@ -104,10 +104,10 @@ func (t *trial) watch(before cluster.State, name string, n int) cluster.State {
 	return before
 }
 
-// servingOf says how the revision serves, by route.
+// servingOf says how the revision serves, by route that brings traffic.
 func servingOf(s cluster.State, name string) string {
 	all := map[string]int{}
-	for _, r := range s.Routes {
+	for _, r := range s.Traffic() {
 		all[r.Name] = r.Serving[name]
 	}
 	return fmt.Sprint(all)

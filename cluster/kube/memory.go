@@ -30,7 +30,7 @@ type sighting struct {
 }
 
 // remember keeps the roster for the writes to come and tells the State when
-// each revision's Serving was last seen to change.
+// each revision's traffic was last seen to change.
 func (c *Cluster) remember(app string, r *roster, e evidence, s *cluster.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,13 +58,12 @@ func (c *Cluster) remember(app string, r *roster, e evidence, s *cluster.State) 
 	}
 }
 
-// servedBy returns the revision's endpoints by route. A worker's are itself.
+// servedBy returns the revision's endpoints by route that brings traffic: what
+// a preview shows may come and go, and drains nothing. A worker's are itself.
 func servedBy(s cluster.State, r cluster.Revision) map[string]int {
 	serving := map[string]int{}
-	for _, route := range s.Routes {
-		if !route.Scaler {
-			serving[route.Name] = route.Serving[r.Name]
-		}
+	for _, route := range s.Traffic() {
+		serving[route.Name] = route.Serving[r.Name]
 	}
 	if s.Worker() {
 		serving[""] = s.ReliedOn(r.Name)
