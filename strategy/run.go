@@ -70,14 +70,16 @@ type Event struct {
 
 // Memory returns a digest of what the run remembers now beside what is in the
 // cluster. Two runs with the same memory go on alike where the world is the
-// same, too; that is for tools that explore many.
+// same, too, but for one thing: which writes were answered only once. Then one may
+// see a time sooner than the other that somebody undoes its write again and again.
+// That is for tools that explore many.
 func (e Event) Memory() uint64 {
 	if e.run == nil {
 		return 0
 	}
 	r := e.run
 	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.follows, r.checked, r.uid,
-		r.settled, r.sent, r.wrote, r.answers)
+		r.settled, r.sent, r.wrote, r.repeated(), len(r.answers) > 0)
 }
 
 // String returns one line: the step, and the error if there is one.

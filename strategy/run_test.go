@@ -308,6 +308,27 @@ func TestOnlyARunHasAMemory(t *testing.T) {
 	require.Len(t, memories, 3, "time has passed")
 }
 
+// A run that made all of its writes is to be the same as one that found some of them
+// made, until a write recurs: that may end it.
+func TestAWriteThatWasAnsweredOnceIsNoMemory(t *testing.T) {
+	after := func(writes ...string) (memory uint64) {
+		s := standing(quiet())
+		var steps []strategy.Step
+		for _, why := range writes {
+			steps = append(steps, strategy.Put{Revision: s.state.Revisions[1], Why: why})
+		}
+		r := s.runner()
+		r.Trace = func(e strategy.Event) { memory = e.Memory() }
+		_, err := r.Run(ctx, "web", build("b2"), inTurn(steps...))
+		require.NoError(t, err)
+		require.Len(t, s.writes, len(writes))
+		return memory
+	}
+	require.Equal(t, after("a", "c"), after("b", "c"))
+	require.Equal(t, after("a", "b", "c"), after("c"))
+	require.NotEqual(t, after("c", "b", "c"), after("a", "b", "c"))
+}
+
 // Watched is since when the run has looked without a break: of its own process,
 // which oversleeps, or of its machine, which the cluster's clock tells. It is a
 // break if it is longer than three polls, and than three seconds.

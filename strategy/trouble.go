@@ -108,6 +108,17 @@ func (r *run) again(in Input, step Step) (what string, n int) {
 	return what, r.answers[what]
 }
 
+// repeated returns the answers that came more than once.
+func (r *run) repeated() map[string]int {
+	more := map[string]int{}
+	for what, n := range r.answers {
+		if n > 1 {
+			more[what] = n
+		}
+	}
+	return more
+}
+
 // answered counts a write that was answered with nil.
 func (r *run) answered(in Input, step Step, err error) error {
 	if err == nil {
