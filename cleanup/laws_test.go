@@ -366,6 +366,41 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// Pods that were told to go drain as well, and what is looked for next is the first
+// of several drains to end.
+func TestWhoDrains(t *testing.T) {
+	going, dark := found(2, 0, 3, false), found(3, 3, 3, false)
+	going.Pods, going.Leaving = 3, 3
+	going.Moved, dark.Moved = noon.Add(-20*time.Second), noon.Add(-10*time.Second)
+	ends := func(revisions ...cluster.Revision) time.Duration {
+		s := state(append([]cluster.Revision{found(1, 3, 3, true)}, revisions...), service("web", serving{"web-v001": 3}))
+		return next(s, cleanup.Policy{}, noon.Add(-time.Hour)).(strategy.Wait).Until.Sub(noon)
+	}
+	require.Equal(t, 10*time.Second, ends(going))
+	require.Equal(t, 10*time.Second, ends(going, dark))
+	going.Moved, dark.Moved = dark.Moved, going.Moved
+	require.Equal(t, 10*time.Second, ends(going, dark))
+}
+
+// Nothing is taken out of traffic while what is kept was raised a moment ago and more
+// of it may yet serve.
+func TestWaitsForWhatIsKeptToServe(t *testing.T) {
+	kept := found(2, 4, 4, true)
+	for ago, waits := range map[time.Duration]bool{0: true, 10*time.Minute - 1: true, 10 * time.Minute: false} {
+		kept.Raised = noon.Add(-ago)
+		s := state([]cluster.Revision{found(1, 3, 3, true), kept}, service("web", serving{"web-v001": 3, "web-v002": 3}))
+		step := next(s, cleanup.Policy{}, noon)
+		if waits {
+			require.Equal(t, strategy.Wait{Why: "3 of 4 endpoints of web-v002 serve: the others may yet come"}, step)
+			continue
+		}
+		require.Equal(t, "web-v001", step.(strategy.Put).Revision.Name)
+	}
+	kept.Raised = noon
+	s := state([]cluster.Revision{found(1, 3, 3, true), kept}, service("web", serving{"web-v001": 3, "web-v002": 4}))
+	require.Equal(t, "web-v001", next(s, cleanup.Policy{}, noon).(strategy.Put).Revision.Name)
+}
+
 // While what is dark drains, what still has traffic loses it: one drain for all.
 func TestDrainsTogether(t *testing.T) {
 	s := state([]cluster.Revision{found(1, 3, 3, false), found(2, 3, 3, true), found(3, 3, 3, true)}, service("web", serving{"web-v002": 3, "web-v003": 3}))

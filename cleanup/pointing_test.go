@@ -134,6 +134,13 @@ func TestAnAutoscalerIsPointedAtWhatIsKept(t *testing.T) {
 	require.Equal(t, "web-v002", next(s, cleanup.Policy{}, noon.Add(-time.Hour)).(strategy.Delete).Revision.Name)
 }
 
+// One that names nothing any more gets to scale what is kept, once nothing else is to
+// be done.
+func TestAnAutoscalerThatNamesNothingIsAdopted(t *testing.T) {
+	s := state([]cluster.Revision{found(1, 3, 3, true)}, hpa("web", ""), service("web", serving{"web-v001": 3}))
+	require.Equal(t, hpa("web", "web-v001"), next(s, cleanup.Policy{}, noon).(strategy.SetRoute).Route)
+}
+
 // Replicas that were lent are not given back to what an autoscaler sizes: two would
 // pull at them.
 func TestReplicasOfAnAutoscalerAreItsOwn(t *testing.T) {

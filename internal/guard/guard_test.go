@@ -568,6 +568,30 @@ func TestWhatTheFloorIs(t *testing.T) {
 	}
 }
 
+// Where two share and neither is good, one of them can bear all: the larger. A release
+// that was given up is no such one, for it goes back to what is good.
+func TestTheFloorWhereNothingIsGood(t *testing.T) {
+	none := with(rev("v2", 2, 0, false), func(r *cluster.Revision) { r.Pods, r.Ready = 0, 0 })
+	larger, smaller := rev("v3", 3, 4, true), rev("v4", 4, 3, true)
+	for _, c := range []struct {
+		name  string
+		mine  cluster.Revision
+		least int // that the larger one may be made
+	}{
+		{"the release has no replicas yet", none, 1},
+		{"it was given up", with(none, func(r *cluster.Revision) { r.Outcome.Result = cluster.Failed }), 4},
+	} {
+		s := state(labels, map[string]int{"v3": 4, "v4": 3}, rev("v1", 1, 2, false), c.mine, larger, smaller)
+		for n := range 5 {
+			law := ""
+			if n < c.least {
+				law = "floor"
+			}
+			require.Equal(t, law, verdict(t, s, guard.Rules{Release: "v2"}, put(wants(larger, n))), "%s: down to %d", c.name, n)
+		}
+	}
+}
+
 // What was told to leave traffic, and is still listed, is not counted on: it may
 // be gone before anything else comes.
 func TestFloorCountsOnlyWhatLasts(t *testing.T) {
@@ -726,6 +750,7 @@ func TestWhatAShareNeeds(t *testing.T) {
 	}{
 		{"its first share, and no endpoint that the route has seen", divided(weights{"v1": 100, "v2": 0}, map[string]int{"v1": 3}, one, two), 3, to(weights{"v1": 99, "v2": 1}), "share"},
 		{"more, with one endpoint of three pods", divided(weights{"v1": 50, "v2": 50}, map[string]int{"v1": 3, "v2": 1}, one, two), 4, to(weights{"v1": 40, "v2": 60}), "share"},
+		{"as much as it has, which it does not bear", divided(weights{"v1": 50, "v2": 50}, map[string]int{"v1": 3, "v2": 1}, one, two), 4, to(weights{"v1": 50, "v2": 50}), ""},
 		{"a touch of one with two pods too many", divided(weights{"v1": 60, "v2": 40}, map[string]int{"v1": 3, "v2": 3}, over, two), 4, put(off(over)), ""},
 		{"fewer, down to what serves", divided(weights{"v1": 60, "v2": 40}, map[string]int{"v1": 2, "v2": 3}, short, two), 4, put(wants(short, 2)), ""},
 		{"fewer than that", divided(weights{"v1": 60, "v2": 40}, map[string]int{"v1": 2, "v2": 3}, short, two), 4, put(wants(short, 1)), "share"},
