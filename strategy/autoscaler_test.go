@@ -117,6 +117,24 @@ func each(t *testing.T, law func(t *testing.T, s *scaled, with strategy.Strategy
 	}
 }
 
+// A dark revision that has to grow is not measured meanwhile: the autoscaler that names
+// it is pointed at who has most of the traffic, and has replicas to scale.
+func TestWhoIsScaledUntilTrafficIsBack(t *testing.T) {
+	small := rev(4, size(1), noted("size 3"))
+	named := func(serving endpoints, revisions ...cluster.Revision) strategy.Input {
+		return to("b-v004", with(byLabels(serving, revisions...), func(s *cluster.State) {
+			s.Routes = append(s.Routes, cluster.Route{Name: scaler, Scaler: true, Weights: endpoints{"web-v004": 100}})
+		}))
+	}
+	says(t, strategy.RedBlack{}, []row{
+		{"who has most", named(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, size(1)), rev(2, on, isGood), small), "route horizontalpodautoscaler/web to web-v002: web-v004 has to grow before it gets traffic"},
+		{"of two that have as much, the older", named(endpoints{"web-v001": 1, "web-v002": 1}, rev(1, on, isGood, size(1)), rev(2, on, isGood, size(1)), small), "route horizontalpodautoscaler/web to web-v001"},
+		{"who has none left is not", named(endpoints{"web-v001": 3, "web-v002": 1}, rev(1, on, isGood, size(0)), rev(2, on, isGood, size(1)), small), "route horizontalpodautoscaler/web to web-v002"},
+		{"nor is it itself, which is on its way out", named(endpoints{"web-v001": 1, "web-v004": 3}, rev(1, on, isGood, size(1)), rev(4, size(2), noted("size 3"))), "route horizontalpodautoscaler/web to web-v001"},
+		{"nobody has", named(nil, rev(1, isGood), small), "put"},
+	})
+}
+
 func TestAnAutoscalerFollowsTheTraffic(t *testing.T) {
 	each(t, func(t *testing.T, s *scaled, with strategy.Strategy) {
 		s.floor = 3
