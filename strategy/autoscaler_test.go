@@ -126,7 +126,12 @@ func TestWhoIsScaledUntilTrafficIsBack(t *testing.T) {
 			s.Routes = append(s.Routes, cluster.Route{Name: scaler, Scaler: true, Weights: endpoints{"web-v004": 100}})
 		}))
 	}
+	asked := scaledOne(to("b-v004", byLabels(live, rev(1, on, isGood), rev(4, size(1)))), "web-v001")
+	larger := asked
+	asked.Target.Replicas = 1
 	says(t, strategy.RedBlack{}, []row{
+		{"as large as an autoscaler has made what serves", larger, "put web-v004 x3 off: an autoscaler has made what serves that large"},
+		{"as large as the target says", asked, "put web-v004 x1 on: it is ready"},
 		{"who has most", named(endpoints{"web-v001": 1, "web-v002": 3}, rev(1, on, isGood, size(1)), rev(2, on, isGood), small), "route horizontalpodautoscaler/web to web-v002: web-v004 has to grow before it gets traffic"},
 		{"of two that have as much, the older", named(endpoints{"web-v001": 1, "web-v002": 1}, rev(1, on, isGood, size(1)), rev(2, on, isGood, size(1)), small), "route horizontalpodautoscaler/web to web-v001"},
 		{"who has none left is not", named(endpoints{"web-v001": 3, "web-v002": 1}, rev(1, on, isGood, size(0)), rev(2, on, isGood, size(1)), small), "route horizontalpodautoscaler/web to web-v002"},

@@ -141,7 +141,29 @@ func TestAThirdIsGoneBeforeTwoAreSelected(t *testing.T) {
 		{"it is about to have none", third(0, left(1)), "wait: 1 pods of web-v002 have to go first"},
 		{"which is not to drain", third(0, left(1), recent), "wait: 1 pods of web-v002 have to go first"},
 		{"somebody may be using it", third(1), "wait: 1 endpoints of web-v002 are still in traffic"},
+		{"an autoscaler writes its replicas", scaledOne(third(0), "web-v002"), "route horizontalpodautoscaler/web to web-v001: it serves, and web-v002 does not"},
+		{"and of another one", scaledOne(third(0), "web-v003"), "put web-v002 x0 off failed: while two revisions are selected"},
 	})
+}
+
+// A wait for pods to go begins when they have drained, not when somebody decided it.
+func TestPodsThatDrainAreWaitedForAfterwards(t *testing.T) {
+	third := func(moved time.Duration) strategy.Input {
+		left := rev(2, hasFailed, func(r *cluster.Revision) { r.Replicas, r.Pods, r.Ready, r.Moved = 0, 1, 0, ago(moved) })
+		in := to("b-v003", bySelector("web-v001", live, rev(1, on, isGood), left, rev(3)))
+		in.Watched = ago(time.Hour)
+		return in
+	}
+	says(t, strategy.BlueGreen{Overlap: strategy.Always, Drain: 5 * time.Minute, Ready: 10 * time.Minute}, []row{
+		{"ten minutes after it drained", third(15 * time.Minute), "put web-v003 x3 off failed: 1 pods of web-v002 have to go first, after 10m0s"},
+		{"a second earlier", third(15*time.Minute - time.Second), "wait: 1 pods of web-v002 have to go first"},
+	})
+}
+
+// scaledOne adds an autoscaler of a revision.
+func scaledOne(in strategy.Input, name string) strategy.Input {
+	in.State.Routes = append(in.State.Routes, cluster.Route{Name: scaler, Scaler: true, Weights: endpoints{name: 100}})
+	return in
 }
 
 // routed is a State by selector, with a change of its route.
@@ -174,6 +196,9 @@ func TestARouteIsPinned(t *testing.T) {
 		{"and when there were pods", to("b-v002", routed("web-v001", live, opened(held), old, rev(2))), "put web-v002 x3 off failed: service/web was kept to web-v001, and somebody has opened it to every revision"},
 		{"be it one", to("b-v002", routed("web-v001", live, opened(held), old, rev(2, one))), "put web-v002 x1 off failed: service/web was kept to web-v001, and somebody has opened it"},
 		{"it brings the new one traffic already, which is seen first", to("b-v002", routed("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 3}, opened(""), old, rev(2, on))), "route service/web to web-v002: web-v002 serves"},
+		{"and has not one pod of it", to("b-v002", routed("web-v002", live, opened(""), old, mine)), "put web-v002 x3 off"},
+		{"and somebody has opened it again", to("b-v002", routed("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 3}, opened(held), old, rev(2, on))), "put web-v002 x3 on failed: service/web was kept to web-v001, and somebody has opened it"},
+		{"the new one is good, and traffic is not with it", to("b-v002", routed("web-v001", live, opened(held), old, rev(2, isGood))), "route service/web to web-v002: it is ready"},
 		{"nothing was kept of it", to("b-v002", routed("web-v001", live, opened(""), old, rev(2))), "route service/web to web-v002: it is ready"},
 		{"the new one is good", to("b-v002", routed("web-v002", endpoints{"web-v002": 3}, opened(""), rev(1, isGood), rev(2, on, isGood))), "done"},
 	})

@@ -40,6 +40,14 @@ func TestRedBlack(t *testing.T) {
 		{"without a pod it has nothing to drain", to("b-v002", byLabels(endpoints{"web-v002": 3}, rev(1, isGood, size(0), times(ago(time.Second))), rev(2, on, isGood))), "delete web-v001"},
 		{"it was written a moment ago", to("b-v002", byLabels(endpoints{"web-v002": 3}, rev(1, isGood, size(0), isBehind), rev(2, on, isGood))), "wait: the cluster has not taken up"},
 	})
+	small := func(change ...func(*cluster.Revision)) strategy.Input {
+		return to("b-v002", byLabels(live, rev(1, on, isGood), rev(2, append(change, size(1))...)))
+	}
+	says(t, strategy.RedBlack{}, []row{
+		{"somebody has made it smaller", small(), "put web-v002 x1 on: it is ready"},
+		{"but it is to be larger", small(on, noted("size 3")), "put web-v002 x3 on: it has 1 of 3 replicas"},
+		{"none are too few", to("b-v002", byLabels(live, rev(1, on, isGood), rev(2, on, size(0)))), "put web-v002 x3 on: it has 0 of 3 replicas"},
+	})
 	weighed := with(byLabels(live, rev(1, on, isGood)), func(s *cluster.State) { s.Can = cluster.Can{Weigh: true} })
 	says(t, strategy.RedBlack{}, []row{{"a router", to("b2", weighed), "abort (unfit): RedBlack turns traffic on and off by pod labels, and a route here divides it by weight"}})
 	says(t, strategy.BlueGreen{}, []row{{"a router", to("b2", weighed), "abort (unfit): BlueGreen: it switches a Service's selector, and a route here divides traffic by weight"}})

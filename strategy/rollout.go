@@ -158,11 +158,10 @@ func (ru Rules) filled(in Input, mine cluster.Revision) Step {
 		first = ru.begin(n)
 	}
 	why := fmt.Sprintf("it has %d of %d replicas", mine.Replicas, first)
-	settled := mine.Enabled && figure(mine.Note, sized) == 0 // else that many are noted as wanted
 	switch {
 	case n == 0:
 		return sizeless(mine)
-	case mine.Replicas >= first, mine.Replicas > 0 && settled:
+	case mine.Replicas >= first:
 		return nil
 	case in.sizes(mine):
 		return enlarge(in, mine, first, why)
@@ -401,8 +400,6 @@ func lit(s cluster.State, r cluster.Revision) bool {
 // have none: there is nothing to give it to.
 func darkWithout(in Input, bad cluster.Revision, stuck func(string) Step) Step {
 	switch {
-	case in.State.Dark(bad):
-		return nil
 	case in.State.Can.Enable:
 		return darken(in, bad, "it was given up")
 	case bad.Enabled: // a route names it, and there is no other name to give
@@ -494,8 +491,6 @@ func (byLabel) leave(in Input, r, _ cluster.Revision) Step {
 // darken takes traffic off a revision, until nothing sends it any.
 func darken(in Input, r cluster.Revision, why string) Step {
 	switch {
-	case in.State.Dark(r):
-		return nil
 	case r.Enabled || r.Unsettled > 0:
 		r.Enabled = false
 		return Put{r, why}

@@ -354,9 +354,11 @@ func TestHowManyARunIsAbout(t *testing.T) {
 // A roll is refused where nothing tells revisions apart, unless this run's own switch
 // from one to the other is under way; and where an autoscaler writes replicas.
 func TestWhatNoRollCanDo(t *testing.T) {
+	says(t, strategy.Rolling{Surge: "some", Pause: -1}, []row{{"two settings are wrong", to("b2", byLabels(live, rev(1, on, isGood))), `abort (unfit): Rolling: "some" is neither`}})
 	open := func(r *cluster.Route) { r.Open = true }
 	says(t, strategy.Rolling{Surge: "1", Unavailable: "0"}, []row{
 		{"from one to the other", to("b-v002", routed("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 1}, open, rev(1, on, isGood), rev(2, on, size(1), noted("size 3")))), "put web-v001 x2 on good"},
+		{"what two share goes to one first", to("b-v003", bySelector("web-v001 web-v002", endpoints{"web-v001": 3, "web-v002": 6}, rev(1, on, isGood), rev(2, on, hasFailed, size(6)), rev(3, size(0), noted("size 2")))), "put web-v001 x3 on good: so many are to serve when traffic is back"},
 		{"an autoscaler", to("b2", with(byLabels(live, rev(1, on, isGood)), func(s *cluster.State) {
 			s.Routes = append([]cluster.Route{{Name: scaler, Scaler: true, Weights: endpoints{"web-v001": 100}}}, s.Routes...)
 		})), "abort (unfit): Rolling: it takes replicas bit by bit, and"},

@@ -3,7 +3,7 @@
 // and runs the tests on each. A change that no test notices is a survivor: a law
 // that nobody has written down, or a line that could as well not be there.
 //
-//	go run ./internal/mutants/generate [-only REGEXP] [-p N] [-survivors]
+//	go run ./internal/mutants/generate [-only REGEXP] [-p N] [-quick] [-survivors]
 //
 // What is changed stands in the table sources, what must notice it in the table
 // checks. A change that is none (an equivalent mutant) is listed in
@@ -13,6 +13,9 @@
 // All mutants are in one program, which is told which of them to be. What came of
 // each test is kept in the user's cache directory, and is asked anew if anything
 // has changed that the test is built from.
+//
+// With -quick the checks that take minutes are left out, and what only they would
+// notice counts as a survivor.
 //
 // The exit status is 1 if less than 95 % are killed, or not all of those of the
 // guard and of Decide; 2 if that could not be found out.
@@ -67,9 +70,10 @@ const enough = 95 // percent of all mutants that must be killed
 func main() {
 	only := flag.String("only", "", "a regular expression: change only the files whose path it matches")
 	parallel := flag.Int("p", 2, "how many mutants are tried at a time")
+	quick := flag.Bool("quick", false, "leave out the slow checks: what only they would notice counts as a survivor")
 	survivors := flag.Bool("survivors", false, "list the mutants that no test noticed")
 	flag.Parse()
-	total, err := run(*only, *parallel)
+	total, err := run(*only, *parallel, *quick)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants-generated:", err)
 		os.Exit(2)
@@ -85,7 +89,7 @@ func main() {
 	}
 }
 
-func run(only string, parallel int) (tally, error) {
+func run(only string, parallel int, quick bool) (tally, error) {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return tally{}, fmt.Errorf("reading -only: %w", err)
@@ -119,7 +123,7 @@ func run(only string, parallel int) (tally, error) {
 	for i := range mutants {
 		mutants[i].number = i + 1
 	}
-	verdicts, err := tryAll(root, mutants, max(1, parallel))
+	verdicts, err := tryAll(root, mutants, max(1, parallel), quick)
 	if err != nil {
 		return tally{}, err
 	}

@@ -21,7 +21,7 @@ type verdict struct {
 }
 
 // tryAll returns the verdict on each mutant.
-func tryAll(root string, mutants []mutant, parallel int) ([]verdict, error) {
+func tryAll(root string, mutants []mutant, parallel int, quick bool) ([]verdict, error) {
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return nil, err
@@ -41,6 +41,9 @@ func tryAll(root string, mutants []mutant, parallel int) ([]verdict, error) {
 	}
 	verdicts := make([]verdict, len(mutants))
 	for _, slow := range []bool{false, true} { // most die of a quick check: the first list is there soon
+		if slow && quick {
+			break
+		}
 		if err := b.pass(mutants, verdicts, known, slow, parallel); err != nil {
 			return nil, err
 		}
