@@ -53,15 +53,17 @@ func strategies() []subject {
 
 // rivals are the strategies in a world that is small enough for two clients: a canary
 // has one replica there, for its steps are too many else, and looks less often. Where
-// two runs of one release act, which share every write, its world follows at once.
+// two runs of one release act, which share every write, the world follows at once.
 func rivals(name string) []subject {
 	all := strategies()
 	i := slices.IndexFunc(all, func(s subject) bool { return s.name == "Canary" })
 	canary := all[i].strategy.(strategy.Canary)
 	canary.Drain = -1
 	all[i].strategy, all[i].options = canary, strategytest.Options{Replicas: 1, Poll: 30 * time.Second}
-	if name == "the same release" {
-		all[i].options.World = fake.World{Lag: -1, Boot: -1, EndpointLag: -1, Grace: -1}
+	for i := range all {
+		if w := &all[i].options.World; name == "the same release" {
+			w.Lag, w.Boot, w.EndpointLag, w.Grace = -1, -1, -1, -1
+		}
 	}
 	return all
 }
