@@ -91,7 +91,12 @@ func (t *trial) lasts(e fault.Event, call fault.Call) bool {
 		}
 		return freeze(fake.Replication, minute)
 	case fault.StatusLag:
-		return freeze(fake.Status, minute)
+		t.judge.lagging = true
+		t.w.Freeze(app, fake.Status)
+		return t.until(minute, func() {
+			t.judge.lagging = false
+			t.w.Thaw(app, fake.Status)
+		})
 	case fault.EndpointLag:
 		return freeze(fake.Endpoints, minute)
 	case fault.CollectorLag:

@@ -52,17 +52,18 @@ type Breach struct {
 
 // judge holds everybody to the laws.
 type judge struct {
-	trial *trial
-	armed bool
-	floor int
-	wild  bool // the world was disturbed: only writes are judged, not what befalls
-	began int  // writes before
-	calls []fault.Kind
-	gates []string
-	ended bool // the main client has ended for the first time
-	late  bool // a dead run's companion of its release was created after all, or its redo came: the next run puts it away
-	mixed bool // pods of two revisions run side by side already
-	stuck bool // a proxy never follows, or later than a drain takes: no reader of the API can know
+	trial   *trial
+	armed   bool
+	floor   int
+	wild    bool // the world was disturbed: only writes are judged, not what befalls
+	began   int  // writes before
+	calls   []fault.Kind
+	gates   []string
+	ended   bool // the main client has ended for the first time
+	late    bool // a dead run's companion of its release was created after all, or its redo came: the next run puts it away
+	mixed   bool // pods of two revisions run side by side already
+	lagging bool // the status stands still: looks may show pods ready that are not
+	stuck   bool // a proxy never follows, or later than a drain takes: no reader of the API can know
 
 	condemned []string         // the revisions of which a gate has said that they fail, by UID
 	kept      cluster.Revision // what a cleanup may not let go: the newest that really served
@@ -428,10 +429,21 @@ func (j *judge) answered(c *client, call fault.Call, s cluster.State, err error)
 	if call.Kind == fault.Look {
 		c.looked = err == nil
 		if err == nil {
-			c.state, c.blind = s, false
+			c.state, c.blind = s, j.lagging && j.overstated(s)
 		}
 	}
 	j.trial.tale.answer(c, call, err)
+}
+
+// overstated reports whether a look shows more pods ready than are.
+func (j *judge) overstated(s cluster.State) bool {
+	ready := map[string]int{}
+	for _, pod := range j.trial.w.Pods(app) {
+		if pod.Ready && !pod.Leaving && !pod.Gone {
+			ready[pod.Owner]++
+		}
+	}
+	return slices.ContainsFunc(s.Revisions, func(r cluster.Revision) bool { return r.Ready > ready[r.UID] })
 }
 
 // arrives judges a write that arrives without its sender.

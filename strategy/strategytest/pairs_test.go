@@ -53,7 +53,8 @@ func strategies() []subject {
 
 // rivals are the strategies in a world that is small enough for two clients: a canary
 // has one replica there, for its steps are too many else, and looks less often. Where
-// two runs of one release act, which share every write, the world follows at once.
+// two runs of one release act, which share every write, the world follows at once, and
+// there is one replica of all.
 func rivals(name string) []subject {
 	all := strategies()
 	i := slices.IndexFunc(all, func(s subject) bool { return s.name == "Canary" })
@@ -61,8 +62,8 @@ func rivals(name string) []subject {
 	canary.Drain = -1
 	all[i].strategy, all[i].options = canary, strategytest.Options{Replicas: 1, Poll: 30 * time.Second}
 	for i := range all {
-		if w := &all[i].options.World; name == "the same release" {
-			w.Lag, w.Boot, w.EndpointLag, w.Grace = -1, -1, -1, -1
+		if o := &all[i].options; name == "the same release" {
+			o.Replicas, o.World.Lag, o.World.Boot, o.World.EndpointLag, o.World.Grace = 1, -1, -1, -1, -1
 		}
 	}
 	return all
@@ -187,6 +188,7 @@ func TestBugsOfTheSmallWorld(t *testing.T) {
 		"a canary had no room for what an autoscaler had made of the one it superseded": {"Canary", "over-both F42.0@5"},
 		"the suite blamed whoever wrote, when an admission made none of one":            {"RedBlack", "upgrade F45.0@1 F26.0@13"},
 		"and when it made one of two, of which one served":                              {"Cleanup", "old-leaving F09.0@1 F26.0@3"},
+		"and when the status stood still, and showed a pod ready that had just failed":  {"BlueGreen", "redo F31.0@7 F36.0@8"},
 	} {
 		s := small()[slices.IndexFunc(small(), func(s subject) bool { return s.name == at.of })]
 		play := func() (string, error) { return strategytest.Replay(s.strategy, s.options, at.token) }
