@@ -117,16 +117,20 @@ func each(t *testing.T, law func(t *testing.T, s *scaled, with strategy.Strategy
 	}
 }
 
+// beside adds an autoscaler that names a revision.
+func beside(in strategy.Input, name string) strategy.Input {
+	in.State.Routes = append(in.State.Routes, cluster.Route{Name: scaler, Scaler: true, Weights: endpoints{name: 100}})
+	return in
+}
+
 // A dark revision that has to grow is not measured meanwhile: the autoscaler that names
 // it is pointed at who has most of the traffic, and has replicas to scale.
 func TestWhoIsScaledUntilTrafficIsBack(t *testing.T) {
 	small := rev(4, size(1), noted("size 3"))
 	named := func(serving endpoints, revisions ...cluster.Revision) strategy.Input {
-		return to("b-v004", with(byLabels(serving, revisions...), func(s *cluster.State) {
-			s.Routes = append(s.Routes, cluster.Route{Name: scaler, Scaler: true, Weights: endpoints{"web-v004": 100}})
-		}))
+		return beside(to("b-v004", byLabels(serving, revisions...)), "web-v004")
 	}
-	asked := scaledOne(to("b-v004", byLabels(live, rev(1, on, isGood), rev(4, size(1)))), "web-v001")
+	asked := beside(to("b-v004", byLabels(live, rev(1, on, isGood), rev(4, size(1)))), "web-v001")
 	larger := asked
 	asked.Target.Replicas = 1
 	says(t, strategy.RedBlack{}, []row{

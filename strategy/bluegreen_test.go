@@ -141,8 +141,8 @@ func TestAThirdIsGoneBeforeTwoAreSelected(t *testing.T) {
 		{"it is about to have none", third(0, left(1)), "wait: 1 pods of web-v002 have to go first"},
 		{"which is not to drain", third(0, left(1), recent), "wait: 1 pods of web-v002 have to go first"},
 		{"somebody may be using it", third(1), "wait: 1 endpoints of web-v002 are still in traffic"},
-		{"an autoscaler writes its replicas", scaledOne(third(0), "web-v002"), "route horizontalpodautoscaler/web to web-v001: it serves, and web-v002 does not"},
-		{"and of another one", scaledOne(third(0), "web-v003"), "put web-v002 x0 off failed: while two revisions are selected"},
+		{"an autoscaler writes its replicas", beside(third(0), "web-v002"), "route horizontalpodautoscaler/web to web-v001: it serves, and web-v002 does not"},
+		{"and of another one", beside(third(0), "web-v003"), "put web-v002 x0 off failed: while two revisions are selected"},
 	})
 }
 
@@ -158,12 +158,6 @@ func TestPodsThatDrainAreWaitedForAfterwards(t *testing.T) {
 		{"ten minutes after it drained", third(15 * time.Minute), "put web-v003 x3 off failed: 1 pods of web-v002 have to go first, after 10m0s"},
 		{"a second earlier", third(15*time.Minute - time.Second), "wait: 1 pods of web-v002 have to go first"},
 	})
-}
-
-// scaledOne adds an autoscaler of a revision.
-func scaledOne(in strategy.Input, name string) strategy.Input {
-	in.State.Routes = append(in.State.Routes, cluster.Route{Name: scaler, Scaler: true, Weights: endpoints{name: 100}})
-	return in
 }
 
 // routed is a State by selector, with a change of its route.
