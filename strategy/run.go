@@ -70,9 +70,9 @@ type Event struct {
 
 // Memory returns a digest of what the run remembers now beside what is in the
 // cluster. Two runs with the same memory go on alike where the world is the
-// same, too, but for one thing: which writes were answered only once. Then one may
-// see a time sooner than the other that somebody undoes its write again and again.
-// That is for tools that explore many.
+// same, too, but for one thing: which writes were answered only once is left out.
+// Where somebody undoes a write again and again, one of the two may give up a
+// repetition before the other. That is for tools that explore many.
 func (e Event) Memory() uint64 {
 	if e.run == nil {
 		return 0

@@ -1,3 +1,5 @@
+// What a Cluster remembers of a revision from one look to the next.
+
 package kube
 
 import (

@@ -435,7 +435,8 @@ func (j *judge) answered(c *client, call fault.Call, s cluster.State, err error)
 	j.trial.tale.answer(c, call, err)
 }
 
-// overstated reports whether a look shows more pods ready than are.
+// overstated reports whether a look shows more pods ready than are: while the status
+// stands still, no reader of the API can know.
 func (j *judge) overstated(s cluster.State) bool {
 	ready := map[string]int{}
 	for _, pod := range j.trial.w.Pods(app) {
