@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 )
 
 // Named returns the revision with this name.
@@ -39,14 +38,19 @@ func (r Route) IsTraffic() bool { return !r.Preview && !r.Fixed && !r.Scaler }
 
 // Traffic returns the routes that count as traffic.
 func (s State) Traffic() []Route {
-	all := len(s.Routes)
-	if !slices.ContainsFunc(s.Routes, func(r Route) bool { return !r.IsTraffic() }) {
+	all, traffic := len(s.Routes), 0
+	for i := range s.Routes {
+		if s.Routes[i].IsTraffic() {
+			traffic++
+		}
+	}
+	if traffic == all {
 		return s.Routes[:all:all] // as nearly always: nothing to copy
 	}
 	var routes []Route
-	for _, r := range s.Routes {
-		if r.IsTraffic() {
-			routes = append(routes, r)
+	for i := range s.Routes {
+		if s.Routes[i].IsTraffic() {
+			routes = append(routes, s.Routes[i])
 		}
 	}
 	return routes

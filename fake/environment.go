@@ -46,6 +46,13 @@ func (c *Cluster) Thaw(app string, what Controller) {
 	})
 }
 
+// Frozen reports whether a controller of the app stands still.
+func (c *Cluster) Frozen(app string, what Controller) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.app(app).frozen[what]
+}
+
 // Quota keeps controllers from making pods while so many of the app exist,
 // terminating ones and those of deleted revisions too; negative: no limit, as in
 // the beginning. A quota below what there is takes nothing away.

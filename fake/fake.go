@@ -107,7 +107,7 @@ type Cluster struct {
 	unplaced bool     // a pod waits for a node
 	proxied  bool     // what the proxies hold is kept, see held
 	actors   []*actor // by when they were registered
-	figures  []int    // room for those of one revision, see watched
+	figures  []int    `digest:"-"` // room for those of one revision, see watched
 }
 
 var _ cluster.Cluster = (*Cluster)(nil)
@@ -190,7 +190,7 @@ type pod struct {
 	goneAt   time.Time   // if leaving
 	gone     bool        // no more there, though endpoints may not have noticed
 	ends     []endpoint  // by route
-	end      [1]endpoint // room for one of them
+	end      [1]endpoint `digest:"-"` // room for one of them
 
 	node    int       // where it runs; nowhere: it waits for a node
 	crashed bool      // not ready until backAt

@@ -79,7 +79,7 @@ func (e Event) Memory() uint64 {
 	}
 	r := e.run
 	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.follows, r.checked, r.uid,
-		r.settled, r.sent, r.wrote, r.repeated(), len(r.answers) > 0)
+		r.settled, r.sent, r.wrote, r.repeated(), r.wrought)
 }
 
 // String returns one line: the step, and the error if there is one.
@@ -142,7 +142,6 @@ type run struct {
 
 	turns   int
 	state   cluster.State // the last look
-	input   Input         // what it was planned from
 	began   time.Time     // when the last look began, by the Clock
 	next    time.Time     // when the next one is due
 	watched time.Time
@@ -151,9 +150,12 @@ type run struct {
 	checked Checked
 	uid     string         // of the run's own revision, once it was seen
 	settled bool           // the target was seen good and alone, and the run stays
-	sent    string         // the last write
+	bounds  guard.Bounds   // at the last look
+	write   string         // what is planned, if it is a write, see worded
+	sent    string         // the last write, and the version that it was for
 	wrote   string         // the object of a write since the last look
 	answers map[string]int // how often the same write was answered with nil
+	wrought bool           // some write was, or a touch
 }
 
 func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, error) {
@@ -175,17 +177,17 @@ func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, erro
 		return nil, run.abort(Unfit, fmt.Sprintf("the target wants %d replicas; 0 means as many as serve now", target.Replicas), nil)
 	}
 	run.guard = guard.Over(r.Cluster, guard.Rules{
-		Release: target.Release, Replicas: target.Replicas, Bounds: run.bounds, MaxAge: maxAge, Now: r.Clock.Now,
+		Release: target.Release, Replicas: target.Replicas, Bounds: func() guard.Bounds { return run.bounds }, MaxAge: maxAge, Now: r.Clock.Now,
 	})
 	run.fence = fence{id: r.ID, release: target.Release, wait: r.FenceWait}
 	return run, nil
 }
 
-// bounds are the strategy's at the last look, with the Runner's own floor.
-func (r *run) bounds() guard.Bounds {
+// boundsOf are the strategy's at a look, with the Runner's own floor.
+func (r *run) boundsOf(in Input) guard.Bounds {
 	bounds := guard.Bounds{Floor: guard.WhatServes}
 	if b, ok := r.strategy.(Bounder); ok {
-		if own, ok := b.Bounds(r.input); ok {
+		if own, ok := b.Bounds(in); ok {
 			bounds = guard.Bounds(own)
 		}
 	}
@@ -225,7 +227,7 @@ func (r *run) turn(ctx context.Context) (*Done, error) {
 		r.trace(Input{}, nil, err)
 		return nil, r.failed(ctx, err, "")
 	}
-	step := r.plan(in)
+	step := r.insist(in, r.plan(in))
 	fruitless := r.fruitless(in, step)
 	if fruitless {
 		step = Wait{Why: "nothing has come yet of: " + step.String()}
@@ -274,11 +276,7 @@ func (r *run) plan(in Input) Step {
 	if step == nil {
 		return Abort{Unfit, "the strategy did not say what to do: Next returned nil"}
 	}
-	step = r.fence.before(in, step)
-	if what, n := r.again(in, step); n >= tooOften {
-		return Abort{Unsafe, fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", what, n)}
-	}
-	return step
+	return r.fence.before(in, step)
 }
 
 // gone reports whether somebody has deleted the run's own revision; what has its
@@ -310,9 +308,9 @@ func (r *run) look(ctx context.Context) (Input, error) {
 		r.broken = state.At
 	}
 	r.follows = followed(state, r.follows)
-	r.input = Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken, follows: r.follows}
-	bounds := r.bounds()
-	r.fence.apart, r.fence.shares = bounds.Apart, bounds.Ceiling > 0
+	in := Input{App: r.app, Target: r.target, State: state, Checked: r.checked, Watched: r.watched, Skew: r.Skew, broken: r.broken, follows: r.follows}
+	r.bounds = r.boundsOf(in)
+	r.fence.apart, r.fence.shares = r.bounds.Apart, r.bounds.Ceiling > 0
 	if first {
 		r.fence.firstLook(state)
 	} else {
@@ -321,7 +319,7 @@ func (r *run) look(ctx context.Context) (Input, error) {
 	r.wrote = ""
 	r.state, r.began, r.next = state, began, r.Clock.Now()
 	r.checked = Checked{}
-	return r.input, nil
+	return in, nil
 }
 
 // following is since which look the cluster follows the last write to a revision.
@@ -351,12 +349,12 @@ func followed(s cluster.State, before map[string]following) map[string]following
 func (r *run) take(ctx context.Context, in Input, step Step) (object string, err error) {
 	switch s := step.(type) {
 	case Put:
-		return s.Revision.Name, r.answered(in, step, r.guard.Put(ctx, r.app, r.fence.stamp(in, s.Revision)))
+		return s.Revision.Name, r.answered(step, r.guard.Put(ctx, r.app, r.fence.stamp(in, s.Revision)))
 	case SetRoute:
 		s.Route.Fence = r.fence.token()
-		return s.Route.Name, r.answered(in, step, r.guard.SetRoute(ctx, r.app, s.Route))
+		return s.Route.Name, r.answered(step, r.guard.SetRoute(ctx, r.app, s.Route))
 	case Delete:
-		return s.Revision.Name, r.answered(in, step, r.guard.Delete(ctx, r.app, s.Revision))
+		return s.Revision.Name, r.answered(step, r.guard.Delete(ctx, r.app, s.Revision))
 	case Check:
 		r.check(ctx, in, s)
 		if took := r.Clock.Now().Sub(r.next); took < maxAge {

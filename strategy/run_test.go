@@ -204,7 +204,7 @@ func TestWhatTheRunnersZerosStandFor(t *testing.T) {
 	began := s.now
 	_, err = strategy.Runner{Cluster: s}.Run(ctx, "web", build("b2"), inTurn())
 	require.ErrorIs(t, err, strategy.ErrGaveUp)
-	require.ErrorContains(t, err, "after 5m0s of failing calls")
+	require.ErrorContains(t, err, "no headway for 5m0s")
 	require.Greater(t, s.now.Sub(began), 4*time.Minute)
 	require.LessOrEqual(t, s.now.Sub(began), 5*time.Minute)
 }

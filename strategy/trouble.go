@@ -70,12 +70,12 @@ func (r *run) giveUp(err error) error {
 	if r.refused != nil {
 		return r.abort(Unsafe, r.refused.Error(), err)
 	}
-	return fmt.Errorf("cutover %s: release %s: %w after %v of failing calls. Serving when last seen: %s. To do: mend the cause, then run the same release again. Last error: %w",
+	return fmt.Errorf("cutover %s: release %s: %w: no headway for %v. Serving when last seen: %s. To do: mend the cause, then run the same release again. Last error: %w",
 		r.app, r.target.Release, ErrGaveUp, r.GiveUp, serving(r.state), err)
 }
 
 func (r *run) abort(kind Kind, why string, err error) error {
-	abort := &AbortError{App: r.app, Release: r.target.Release, Kind: kind, Why: why, Serving: serving(r.state), Wrote: len(r.answers) > 0, Err: err}
+	abort := &AbortError{App: r.app, Release: r.target.Release, Kind: kind, Why: why, Serving: serving(r.state), Wrote: r.wrought, Err: err}
 	for _, mine := range r.state.Revisions {
 		if mine.UID != r.uid || r.uid == "" {
 			continue
@@ -93,19 +93,27 @@ func (r *run) abort(kind Kind, why string, err error) error {
 // agree by pulling.
 const tooOften = 5
 
-// again says how often this write was answered already.
-func (r *run) again(in Input, step Step) (what string, n int) {
-	if touches(step) {
-		return "", 0 // as often as there is news, and as it has pods for a batch
+// insist returns the step, unless it is a write that was answered too often. Touches
+// do not count: there are as many as there is news, and as there are pods for a batch.
+func (r *run) insist(in Input, step Step) Step {
+	r.write = worded(in, step)
+	if n := r.answers[r.write]; n >= tooOften {
+		step = Abort{Unsafe, fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", r.write, n)}
+		r.write = ""
 	}
+	return step
+}
+
+// worded tells a write from every other one; "": the step is none.
+func worded(in Input, step Step) string {
 	switch s := step.(type) {
 	case Put:
 		found, _ := in.State.Named(s.Revision.Name)
-		what = fmt.Sprint(step, " (", found.Unsettled, " pods to settle)")
+		return fmt.Sprintf("%v (%d pods to settle)", step, found.Unsettled)
 	case SetRoute, Delete:
-		what = step.String()
+		return step.String()
 	}
-	return what, r.answers[what]
+	return ""
 }
 
 // repeated returns the answers that came more than once.
@@ -120,29 +128,32 @@ func (r *run) repeated() map[string]int {
 }
 
 // answered counts a write that was answered with nil.
-func (r *run) answered(in Input, step Step, err error) error {
-	if err == nil {
-		what, n := r.again(in, step)
+func (r *run) answered(step Step, err error) error {
+	if err != nil {
+		return err
+	}
+	r.wrought = true
+	if !touches(step) {
 		if r.answers == nil {
 			r.answers = map[string]int{}
 		}
-		r.answers[what] = n + 1
+		r.answers[r.write]++
 	}
-	return err
+	return nil
 }
 
 // fruitless reports whether this very write was sent at the last look, which it
 // changed nothing of: asking again at once would be as fruitless.
 func (r *run) fruitless(in Input, step Step) bool {
-	sent := ""
+	sent := r.write
 	switch s := step.(type) {
 	case Put:
 		found, _ := in.State.Named(s.Revision.Name)
-		sent = fmt.Sprint(step, found.Version, found.Unsettled)
+		sent += found.Version
 	case SetRoute:
-		sent = fmt.Sprint(step, s.Route.Version)
+		sent += s.Route.Version
 	case Delete:
-		sent = fmt.Sprint(step, s.Revision.Version)
+		sent += s.Revision.Version
 	}
 	again := sent != "" && sent == r.sent
 	r.sent = sent

@@ -53,7 +53,7 @@ func (byWeight) claim(in Input, r cluster.Revision) Step {
 	for _, route := range in.State.Traffic() {
 		if weight, named := route.Weights[r.Name]; named && !strings.Contains(route.Note, given(r)) {
 			route.Note = entered(route.Note, given(r), fmt.Sprint(weight))
-			return SetRoute{route, "somebody else has given it a share, and it may have one"}
+			return SetRoute{route, fmt.Sprintf("somebody else has given it %d %%, and it may have a share", weight)}
 		}
 	}
 	return nil

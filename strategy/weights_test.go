@@ -149,7 +149,7 @@ func TestBugAShareThatSomebodyElseGaveWasNotJudged(t *testing.T) {
 		{"by somebody", given("", 5), "check web-v002: before traffic"},
 		{"which has only named it yet", given("", 0), "check web-v002: before traffic"},
 		{"by a run before, to another of that name", given("to web-v002 another at 5", 5), "check web-v002: before traffic"},
-		{"it has passed", given("", 5, passed), "route service/web to web-v001 95 %, web-v002 5 %: somebody else has given it a share, and it may have one"},
+		{"it has passed", given("", 5, passed), "route service/web to web-v001 95 %, web-v002 5 %: somebody else has given it 5 %, and it may have a share"},
 		{"it has failed", given("", 5, bad), "put web-v002 x1 on failed: gate before traffic failed: 5xx"},
 		{"by this release", given("to web-v002 uid-web-v002 at 5", 5), "put web-v002 x2 on: it has passed stage 1 of 2"},
 	})

@@ -91,12 +91,7 @@ func (t *trial) lasts(e fault.Event, call fault.Call) bool {
 		}
 		return freeze(fake.Replication, minute)
 	case fault.StatusLag:
-		t.judge.lagging = true
-		t.w.Freeze(app, fake.Status)
-		return t.until(minute, func() {
-			t.judge.lagging = false
-			t.w.Thaw(app, fake.Status)
-		})
+		return freeze(fake.Status, minute)
 	case fault.EndpointLag:
 		return freeze(fake.Endpoints, minute)
 	case fault.CollectorLag:

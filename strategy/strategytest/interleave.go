@@ -160,7 +160,7 @@ func (p *proof) retell(r rivals, path []byte) string {
 
 // table sets a world up for two.
 func (p *proof) table(r rivals, listens *tale) (t *trial, players []*player, end func()) {
-	t = p.trial(Schedule{Scenario: r.name}, scenario{start: r.start}, listens)
+	t = p.trial(Schedule{Scenario: r.name}, scenario{name: "interleaving: " + r.name, start: r.start}, listens)
 	players = []*player{{}, {}}
 	return t, players, func() {
 		for _, pl := range players {
@@ -173,7 +173,7 @@ func (p *proof) table(r rivals, listens *tale) (t *trial, players []*player, end
 
 // begin starts both, up to their first call.
 func (t *trial) begin(r rivals, players []*player) {
-	t.start()
+	t.open()
 	for i := range players {
 		pl := players[i]
 		pl.client = t.client(r.jobs[i])

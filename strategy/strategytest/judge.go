@@ -52,18 +52,17 @@ type Breach struct {
 
 // judge holds everybody to the laws.
 type judge struct {
-	trial   *trial
-	armed   bool
-	floor   int
-	wild    bool // the world was disturbed: only writes are judged, not what befalls
-	began   int  // writes before
-	calls   []fault.Kind
-	gates   []string
-	ended   bool // the main client has ended for the first time
-	late    bool // a dead run's companion of its release was created after all, or its redo came: the next run puts it away
-	mixed   bool // pods of two revisions run side by side already
-	lagging bool // the status stands still: looks may show pods ready that are not
-	stuck   bool // a proxy never follows, or later than a drain takes: no reader of the API can know
+	trial *trial
+	armed bool
+	floor int
+	wild  bool // the world was disturbed: only writes are judged, not what befalls
+	began int  // writes before
+	calls []fault.Kind
+	gates []string
+	ended bool // the main client has ended for the first time
+	late  bool // a dead run's companion of its release was created after all, or its redo came: the next run puts it away
+	mixed bool // pods of two revisions run side by side already
+	stuck bool // a proxy never follows, or later than a drain takes: no reader of the API can know
 
 	condemned []string         // the revisions of which a gate has said that they fail, by UID
 	kept      cluster.Revision // what a cleanup may not let go: the newest that really served
@@ -104,6 +103,13 @@ func (j *judge) arm() {
 		}
 	}
 	j.armed = true
+}
+
+// copied is what a judge knows before he is armed, for another trial.
+func (j judge) copied(t *trial) judge {
+	j.trial = t
+	j.gates, j.condemned = slices.Clone(j.gates), slices.Clone(j.condemned)
+	return j
 }
 
 // withheld is how many replicas an admission has just taken from what was written:
@@ -429,7 +435,7 @@ func (j *judge) answered(c *client, call fault.Call, s cluster.State, err error)
 	if call.Kind == fault.Look {
 		c.looked = err == nil
 		if err == nil {
-			c.state, c.blind = s, j.lagging && j.overstated(s)
+			c.state, c.blind = s, j.trial.w.Frozen(app, fake.Status) && j.overstated(s)
 		}
 	}
 	j.trial.tale.answer(c, call, err)

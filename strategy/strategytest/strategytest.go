@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -148,6 +149,7 @@ type proof struct {
 
 	smallStates []cluster.State
 	noting      func(*trial, *client, fault.Call) // told of every call, if it is set
+	begun       sync.Map                          // by a scenario's name, where its plays begin
 }
 
 // nodes is how many nodes a world has.
