@@ -41,6 +41,8 @@ var sources = []source{
 	{file: "cluster/state.go"},
 	{file: "strategy/rules.go"},
 	{file: "strategy/rollout.go"},
+	{file: "strategy/giveback.go"},
+	{file: "strategy/labels.go"},
 	{file: "strategy/redblack.go"},
 	{file: "strategy/bluegreen.go"},
 	{file: "strategy/rolling.go"},
