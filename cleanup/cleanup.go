@@ -70,7 +70,7 @@ type Decision struct {
 	Revision cluster.Revision
 	Verb     Verb
 	Why      string
-	Evidence string // what was seen of it: "serves 3 of 3 (service/web 3)"
+	Evidence string // what was seen of it: "3 of 3 pods ready, serves service/web 3"
 }
 
 // String returns one line.
@@ -142,6 +142,9 @@ func choose(s cluster.State, p Policy) (*cluster.Revision, string) {
 		if candidate && s.Lasting(r.Name) >= least && s.HasTraffic(r.Name) {
 			return r, ""
 		}
+	}
+	if _, there := s.Named(p.Keep); p.Keep != "" && !there {
+		return nil, fmt.Sprintf("there is no %s, which is to be kept", p.Keep)
 	}
 	if p.Keep != "" {
 		return nil, fmt.Sprintf("%s, which is to be kept, does not serve with %d endpoints on every traffic route", p.Keep, least)

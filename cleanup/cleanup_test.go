@@ -89,6 +89,8 @@ func TestDecide(t *testing.T) {
 			[]cleanup.Verb{cleanup.Keep, cleanup.Keep}, "nothing is decided while 1 pods of no revision are in traffic: whose they are is for a person to say"},
 		{"what is to be kept does not serve", state(two(3, true, 3, false), service("web", serving{"web-v001": 3})), cleanup.Policy{RunFailed: true, Keep: "web-v002"},
 			[]cleanup.Verb{cleanup.Keep, cleanup.Keep}, "web-v002, which is to be kept, does not serve with 3 endpoints on every traffic route"},
+		{"what is to be kept is not there", state(two(3, true, 3, false), service("web", serving{"web-v001": 3})), cleanup.Policy{RunFailed: true, Keep: "web-v999"},
+			[]cleanup.Verb{cleanup.Keep, cleanup.Keep}, "there is no web-v999, which is to be kept"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []cleanup.Verb

@@ -31,7 +31,9 @@ func (c *Cluster) Freeze(app string, what Controller) {
 		}
 		a.frozen[what] = true
 		for _, r := range a.revisions {
-			r.reported = r.ready()
+			if what == Status {
+				r.reported = r.ready()
+			}
 		}
 		return true
 	})
@@ -50,7 +52,12 @@ func (c *Cluster) Thaw(app string, what Controller) {
 func (c *Cluster) Frozen(app string, what Controller) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.app(app).frozen[what]
+	for _, a := range c.apps {
+		if a.name == app {
+			return a.frozen[what]
+		}
+	}
+	return false
 }
 
 // Quota keeps controllers from making pods while so many of the app exist,

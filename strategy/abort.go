@@ -36,8 +36,8 @@ const (
 	Stranded
 
 	// Refused: the cluster refused a call (forbidden, invalid, over quota, out
-	// of scope) and would again. Nothing was taken from what served. Mend what
-	// the error names, then run the same release again.
+	// of scope) and would again. That call has changed nothing; what the run did
+	// before it stays. Mend what the error names, then run the same release again.
 	Refused
 
 	// Unsafe: every next step would have broken a law, for longer than the
@@ -63,7 +63,7 @@ func (k Kind) advice(wrote bool) string {
 		}
 		return "mend the input; nothing was written"
 	case Superseded:
-		return "nothing, if the newer release is meant; otherwise undo that one"
+		return "nothing, if the newer one is meant; otherwise undo its release, or remove it if it has none"
 	case Failed:
 		return "mend the app and deploy it as a new release (the same one stays given up)"
 	case Stranded:
@@ -74,8 +74,8 @@ func (k Kind) advice(wrote bool) string {
 	return "mend what is named, then run the same release again"
 }
 
-// An AbortError says that a release is not in traffic, or not alone, and will
-// not get there by itself.
+// An AbortError says that a run has ended without success, and will not succeed by
+// itself. Who serves is in Serving: of a Stranded one it may be the release itself.
 type AbortError struct {
 	App      string
 	Release  string
@@ -108,8 +108,20 @@ func (e *AbortError) advice() string {
 	if e.Kind == Failed && (cluster.Outcome{Result: cluster.Failed, Why: e.Why}).Undone() {
 		return "take the undo back with Redo, or deploy a new release"
 	}
+	switch e.Why {
+	case lostRevision:
+		return "run the same release again, if it is still meant"
+	case overtaken:
+		return "deploy it as a new release, if it is still meant"
+	}
 	return e.Kind.advice(e.Wrote)
 }
+
+// Why a release is superseded by none that is there.
+const (
+	lostRevision = "somebody has deleted its revision"
+	overtaken    = "a newer release was deployed and given up since"
+)
 
 // Unwrap returns the cause, if it was an error.
 func (e *AbortError) Unwrap() error { return e.Err }

@@ -22,7 +22,7 @@ func TestWhatAKindAdvises(t *testing.T) {
 	}{
 		{strategy.Unfit, false, "unfit", "mend the input; nothing was written"},
 		{strategy.Unfit, true, "unfit", "mend the input, then run the same release again"},
-		{strategy.Superseded, true, "superseded", "nothing, if the newer release is meant"},
+		{strategy.Superseded, true, "superseded", "nothing, if the newer one is meant"},
 		{strategy.Failed, true, "failed", "mend the app and deploy it as a new release"},
 		{strategy.Stranded, true, "stranded", "deploy a release that works"},
 		{strategy.Refused, true, "refused", "mend what was refused"},

@@ -9,7 +9,7 @@ import (
 )
 
 // An Amount is a number of replicas, "2", or a percentage of those that are
-// wanted, "25%". "" is what its field says.
+// wanted, "25%", from 0 to 100. "" is what its field says.
 type Amount string
 
 // of returns the amount of n replicas, rounded up or down as Kubernetes does.
@@ -31,7 +31,7 @@ func (a Amount) parse(zero Amount) (number int, percent bool, err error) {
 	text, percent := strings.CutSuffix(string(a), "%")
 	number, err = strconv.Atoi(text)
 	if err != nil || number < 0 || strings.HasPrefix(text, "+") || percent && number > 100 {
-		return 0, false, fmt.Errorf("%q is neither a number of replicas, such as \"2\", nor a percentage, such as \"25%%\"", string(a))
+		return 0, false, fmt.Errorf("%q is neither a number of replicas, such as \"2\", nor a percentage of at most 100, such as \"25%%\"", string(a))
 	}
 	return number, percent, nil
 }

@@ -99,7 +99,7 @@ func (t *table) join(i int, in, own Input, step Step) Step {
 	was := m.told()
 	if _, check := step.(Check); !check || m.step == nil {
 		m.in, m.step, m.sent, t.seats[i].looked = own, step, nil, now
-		if m.givesUp() {
+		if m.givesUp() && !t.joint.undo {
 			t.fails(i)
 		}
 	}

@@ -181,6 +181,20 @@ func TestAnUndoOfAGroupRefusesBeforeAnyWrite(t *testing.T) {
 	require.True(t, released(worlds[0]) && released(worlds[1]))
 }
 
+// Nobody is given up where one member's strategy does not fit, and it is that member
+// that is named.
+func TestAnUndoOfAGroupThatDoesNotFitDecidesNothing(t *testing.T) {
+	worlds, turns := apps(time.Second, time.Second)
+	g := group(worlds, strategy.RedBlack{})
+	require.NoError(t, g.Run(ctx, strategy.Runner{Clock: turns}))
+	g.Members[1].Strategy = strategy.BlueGreen{}
+	before := written(worlds)
+	err := g.Undo(ctx, strategy.Runner{Clock: turns}, "errors")
+	require.ErrorContains(t, err, "nothing was taken back, because of web (member 2)")
+	require.ErrorContains(t, err, "To do: mend what is named of web (member 2)")
+	require.Equal(t, before, written(worlds))
+}
+
 func TestAGroupThatIsNoneIsRefused(t *testing.T) {
 	w := older(cluster.Can{Enable: true})
 	for _, g := range []strategy.Group{

@@ -78,7 +78,7 @@ func (rb RedBlack) unfit(in Input, ru Rules) string {
 		why = "with Highlander nothing is kept: leave Keep alone"
 	case all.unfit() != "":
 		why = all.unfit()
-	case mine.Outcome.Result == cluster.Undecided:
+	case mine.Outcome.Result == cluster.Undecided && in.wanted() > 0:
 		why = all.confused(in.wanted())
 	}
 	return why

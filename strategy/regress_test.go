@@ -5,6 +5,7 @@ package strategy_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -442,4 +443,143 @@ func TestBugARevisionThatSomebodyWroteLateWasGivenUp(t *testing.T) {
 		require.ErrorIs(t, err, cluster.ErrRefused)
 		require.Equal(t, c.want, k.writes, c.why)
 	}
+}
+
+// An Undo or a Redo whose strategy does not fit recorded its decision, and then gave
+// nothing back.
+func TestBugADecisionThatNobodyCarriesOutWasWritten(t *testing.T) {
+	for why, how := range map[string]strategy.Strategy{
+		"another cluster's": strategy.BlueGreen{},
+		"a wrong setting":   strategy.RedBlack{Bake: -1},
+	} {
+		w := older(cluster.Can{Enable: true})
+		require.NoError(t, bounded(t, runner(w, "a"), build("build-2"), strategy.RedBlack{}))
+		before := w.Written()
+		refused := func(err error) {
+			t.Helper()
+			require.Equal(t, "unfit", kind(t, err), why)
+			require.ErrorContains(t, err, "nothing was written", why)
+			require.Equal(t, before, w.Written(), why)
+		}
+		refused(bounded(t, runner(w, "b"), cluster.Target{Release: "build-2"}, strategy.Undo(how, "errors")))
+		require.NoError(t, bounded(t, runner(w, "c"), cluster.Target{Release: "build-2"}, strategy.Undo(strategy.RedBlack{}, "errors")))
+		before = w.Written()
+		refused(bounded(t, runner(w, "d"), cluster.Target{Release: "build-2"}, strategy.Redo(how, "it was not the app")))
+	}
+}
+
+// A release below one that was given up could be redone, and then nothing could be
+// done with it any more; and one that nobody had decided about could not be undone.
+func TestBugBelowAReleaseThatWasGivenUp(t *testing.T) {
+	bad := cluster.Target{Release: "build-3", Template: []byte("bad")}
+	fails := strategy.RedBlack{Ready: time.Minute}
+
+	w := older(cluster.Can{Enable: true})
+	require.NoError(t, bounded(t, runner(w, "a"), build("build-2"), strategy.RedBlack{}))
+	require.Equal(t, "failed", kind(t, bounded(t, runner(w, "b"), bad, fails)))
+	require.NoError(t, bounded(t, runner(w, "c"), cluster.Target{Release: "build-2"}, strategy.Undo(strategy.RedBlack{}, "errors")))
+	before := w.Written()
+	err := bounded(t, runner(w, "d"), cluster.Target{Release: "build-2"}, strategy.Redo(strategy.RedBlack{}, "it was not the app"))
+	require.Equal(t, "superseded", kind(t, err))
+	require.ErrorContains(t, err, "To do: deploy it as a new release")
+	require.Equal(t, before, w.Written())
+
+	w = older(cluster.Can{Enable: true})
+	ctx, cancel := context.WithCancel(ctx)
+	dies := runner(w, "a")
+	dies.Trace = func(e strategy.Event) {
+		if strings.HasSuffix(e.Step.String(), "alone in traffic, and passed") {
+			cancel()
+		}
+	}
+	_, err = dies.Run(ctx, "web", build("build-2"), strategy.RedBlack{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, "failed", kind(t, bounded(t, runner(w, "b"), bad, fails)))
+	two, _ := w.State("web").Find("build-2")
+	require.Equal(t, cluster.Undecided, two.Outcome.Result)
+	require.True(t, w.State("web").HasTraffic(two.Name))
+	require.NoError(t, bounded(t, runner(w, "c"), cluster.Target{Release: "build-2"}, strategy.Undo(strategy.RedBlack{}, "errors")))
+	require.True(t, w.State("web").HasTraffic("web-v001"))
+	require.False(t, w.State("web").HasTraffic(two.Name))
+}
+
+// The bake counted from the write that took the old traffic, and was over when
+// endpoints that follow late had only just shown the new revision alone.
+func TestBugTheBakeBeganBeforeItWasAlone(t *testing.T) {
+	for name, how := range map[string]strategy.Strategy{
+		"red-black":  strategy.RedBlack{Bake: 40 * time.Second},
+		"blue-green": strategy.BlueGreen{Bake: 40 * time.Second},
+	} {
+		w := fake.New(fake.World{Can: cluster.Can{Enable: name == "red-black", Select: name == "blue-green"}, EndpointLag: 50 * time.Second})
+		w.AddFound("web", cluster.Revision{Name: "web-v001", Seq: 1, Replicas: 3, Enabled: true, Template: []byte("old")})
+		var alone, good time.Time
+		r := runner(w, "a")
+		r.Trace = func(e strategy.Event) {
+			s := e.Input.State
+			switch mine, _ := e.Input.Mine(); {
+			case good.IsZero() && mine.Outcome.Result == cluster.Good:
+				good = s.At
+			case alone.IsZero() && s.HasTraffic("web-v002") && !s.HasTraffic("web-v001"):
+				alone = s.At
+			}
+		}
+		require.NoError(t, bounded(t, r, build("build-2"), how))
+		require.GreaterOrEqual(t, good.Sub(alone), 40*time.Second, name)
+	}
+}
+
+// What was left to do with the old side waited without end for a cluster that did not
+// follow.
+func TestBugALeftoverWasWaitedForWithoutEnd(t *testing.T) {
+	w := older(cluster.Can{Select: true})
+	how := strategy.BlueGreen{Ready: time.Minute, Keep: strategy.Retention{Destroy: time.Minute}}
+	require.NoError(t, bounded(t, runner(w, "a"), build("build-2"), how))
+	require.NoError(t, w.Sleep(ctx, time.Hour))
+	w.Freeze("web", fake.Status)
+	old, _ := w.State("web").Named("web-v001")
+	old.Note = "somebody's"
+	require.NoError(t, w.Put(ctx, "web", old))
+	err := bounded(t, runner(w, "b"), build("build-2"), how)
+	require.Equal(t, "unsafe", kind(t, err))
+	require.ErrorContains(t, err, "web-v002 is good, and what is left of the others stays")
+}
+
+// A floor that no release can keep was found out with both versions in traffic.
+func TestBugAFloorThatCannotBeKeptWasFoundOutHalfWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		floor int
+		how   strategy.Strategy
+		why   string
+	}{
+		"more than there will be": {10, strategy.RedBlack{}, "the Runner's Floor is 10, and the release is to have 3 replicas"},
+		"where there is a gap":    {1, strategy.Recreate{}, "there is a gap: leave Floor out"},
+		"just enough":             {3, strategy.RedBlack{}, ""},
+	} {
+		w := older(cluster.Can{Enable: true})
+		r := runner(w, "a")
+		r.Floor = c.floor
+		before := w.Written()
+		err := bounded(t, r, build("build-2"), c.how)
+		if c.why == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.Equal(t, "unfit", kind(t, err), name)
+		require.ErrorContains(t, err, c.why, name)
+		require.Equal(t, before, w.Written(), name)
+	}
+}
+
+// Rules wrote labels where a router divides the traffic, and said then that somebody
+// else undoes what they write.
+func TestBugRulesDidNotRefuseWeights(t *testing.T) {
+	w := older(cluster.Can{Weigh: true})
+	before := w.Written()
+	err := bounded(t, runner(w, "a"), build("build-2"), strategy.Func(func(in strategy.Input) strategy.Step {
+		r := strategy.Rules{}
+		return r.Next(in, r.BringUp, r.Serve, strategy.Supersede, r.Alone, r.Watch)
+	}))
+	require.Equal(t, "unfit", kind(t, err))
+	require.ErrorContains(t, err, "which Rules do not move: use Canary")
+	require.Equal(t, before, w.Written())
 }

@@ -99,7 +99,11 @@ func (ru Rules) unfit() string {
 // an Undo; after them it does what Keep says. The order of the rules is the
 // program: the first that returns a step decides.
 func (ru Rules) Next(in Input, rules ...Rule) Step {
-	if why := ru.unfit(); why != "" {
+	why := ru.unfit()
+	if why == "" && ru.move == nil && in.State.Can.Weigh {
+		why = "a route here divides the traffic by weight, which Rules do not move: use Canary"
+	}
+	if why != "" {
 		return Abort{Unfit, why}
 	}
 	ru = ru.withDefaults(in)
@@ -122,7 +126,9 @@ func (ru Rules) Next(in Input, rules ...Rule) Step {
 			return step
 		}
 	}
-	return ru.Keep.retain(in, mine, ru.Drain)
+	return ru.within(in, ru.Keep.retain(in, mine, ru.Drain), func(found string) Step {
+		return Abort{Unsafe, mine.Name + " is good, and what is left of the others stays: " + found}
+	}, in.State.Revisions...)
 }
 
 // BringUp gets the new revision ready and judged, and brings traffic to it.
@@ -258,7 +264,9 @@ func (ru Rules) Watch(in Input, mine cluster.Revision) Step {
 	}
 	alone := in.Watched
 	for _, r := range in.State.Revisions {
-		alone = later(alone, lastMoved(in, r))
+		if alone = later(alone, lastMoved(in, r)); r.Name != mine.Name {
+			alone = later(alone, in.OutSince(r))
+		}
 	}
 	baked := in.Until(alone, ru.Bake)
 	if step := ru.ask(in, mine, inTraffic, ru.After, baked); step != nil {

@@ -19,23 +19,35 @@ func place(in Input) (mine cluster.Revision, found bool, stop Step) {
 	if !found {
 		return mine, false, nil
 	}
-	var newer *cluster.Revision
-	for i, r := range in.State.Revisions {
-		if r.Seq > mine.Seq && r.Arm == "" && r.Outcome.Result != cluster.Failed {
-			newer = &in.State.Revisions[i]
-		}
-	}
+	above, superseding := over(in.State, mine)
 	good := mine.Outcome.Result == cluster.Good
 	decided := mine.Outcome.Result != cluster.Undecided
 	switch {
-	case newer == nil && (decided || topmost(in.State, mine)):
+	case !superseding && (decided || topmost(in.State, mine)):
 		return mine, true, nil
-	case newer != nil && good && in.Target.Unnamed():
+	case superseding && good && in.Target.Unnamed():
 		return cluster.Revision{}, false, nil // an old release, deployed again
-	case newer != nil:
-		return mine, true, Abort{Superseded, fmt.Sprintf("%s is newer (release %s, %s)", newer.Name, newer.Release, newer.Outcome.Result)}
+	case superseding:
+		return mine, true, superseded(above)
 	}
-	return mine, true, Abort{Superseded, "a newer release was deployed and given up since: deploy this one as a new release"}
+	return mine, true, Abort{Superseded, overtaken}
+}
+
+// over returns the newest revision above another one that was not given up.
+func over(s cluster.State, r cluster.Revision) (above cluster.Revision, ok bool) {
+	for _, other := range s.Revisions {
+		if other.Seq > r.Seq && other.Arm == "" && other.Outcome.Result != cluster.Failed {
+			above, ok = other, true
+		}
+	}
+	return above, ok
+}
+
+func superseded(by cluster.Revision) Abort {
+	if by.Release == "" {
+		return Abort{Superseded, fmt.Sprintf("%s is newer (of no release, %s)", by.Name, by.Outcome.Result)}
+	}
+	return Abort{Superseded, fmt.Sprintf("%s is newer (release %s, %s)", by.Name, by.Release, by.Outcome.Result)}
 }
 
 func topmost(s cluster.State, r cluster.Revision) bool {

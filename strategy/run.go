@@ -270,13 +270,31 @@ func (r *run) plan(in Input) Step {
 		r.uid = mine.UID
 	}
 	if r.gone(in.State) {
-		return Abort{Superseded, "somebody has deleted its revision"}
+		return Abort{Superseded, lostRevision}
+	}
+	if why := r.overFloor(in); why != "" {
+		return Abort{Unfit, why}
 	}
 	step := r.strategy.Next(in)
 	if step == nil {
 		return Abort{Unfit, "the strategy did not say what to do: Next returned nil"}
 	}
 	return r.fence.before(in, step)
+}
+
+// overFloor says why a release that is yet to be created could not keep the Runner's
+// Floor.
+func (r *run) overFloor(in Input) string {
+	_, found := in.Mine()
+	n := in.replicas()
+	switch {
+	case r.Floor == 0 || found || len(r.target.Template) == 0 || n == 0:
+	case r.bounds.Apart:
+		return fmt.Sprintf("the Runner's Floor is %d, and with this strategy there is a gap: leave Floor out", r.Floor)
+	case r.Floor > n:
+		return fmt.Sprintf("the Runner's Floor is %d, and the release is to have %d replicas", r.Floor, n)
+	}
+	return ""
 }
 
 // gone reports whether somebody has deleted the run's own revision; what has its

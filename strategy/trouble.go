@@ -98,8 +98,11 @@ const tooOften = 5
 func (r *run) insist(in Input, step Step) Step {
 	r.write = worded(in, step)
 	if n := r.answers[r.write]; n >= tooOften {
-		step = Abort{Unsafe, fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", r.write, n)}
-		r.write = ""
+		found := fmt.Sprintf("%s was written %d times, and each time somebody else has undone it", r.write, n)
+		if _, deletes := step.(Delete); deletes {
+			found = fmt.Sprintf("%s was asked for %d times, and it is still there: see which finalizer holds it", r.write, n)
+		}
+		step, r.write = Abort{Unsafe, found}, ""
 	}
 	return step
 }

@@ -4,18 +4,21 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cutover-dev/cutover/cluster"
 )
 
 // Undo returns a strategy that gives the target's release up and sends traffic
-// back to the newest good revision below it, in the way of s: capacity first,
-// then traffic, in one flip. It must be given the Release by name; run again,
-// it goes on from where it was. Done means that the older revision serves.
+// back to the newest good revision below it, in the way of s: RedBlack and BlueGreen
+// restore capacity, and then flip the traffic once; Rolling rolls back, as Canary
+// does once it has taken something over; Recreate has its gap again. It must be given
+// the Release by name; run again, it goes on from where it was. Done means that the
+// older revision serves.
 //
-// It refuses, before any write, if the release is not there, if a newer one is,
-// or if nothing older is good.
+// It refuses, before any write, if the release is not there, if a newer one is that
+// was not given up, if nothing older is good, or if s does not fit.
 func Undo(s Strategy, why string) Strategy { return undo{s, why} }
 
 type undo struct {
@@ -42,7 +45,7 @@ func (u undo) Next(in Input) Step {
 	case mine.Outcome.Result == cluster.Undecided && strings.HasPrefix(mine.Outcome.Why, redone) && mine.Since.After(in.Watched):
 		return Abort{Superseded, mine.Name + " was " + mine.Outcome.Why}
 	case mine.Outcome.Result != cluster.Failed:
-		return fail(in, mine, because("undone", u.why))
+		return fitting(in, u.strategy, fail(in, mine, because("undone", u.why)))
 	}
 	step = u.strategy.Next(in)
 	if abort, end := step.(Abort); end && abort.Kind == Failed && !in.State.HasTraffic(mine.Name) && in.State.Serving() > 0 {
@@ -58,8 +61,8 @@ func (u undo) Next(in Input) Step {
 // that is still at work stops as superseded. It must be given the Release by name;
 // run again, it goes on from where it was.
 //
-// It refuses, before any write, if the release is not there, or if a newer one is.
-// One that was given up for another reason than an Undo stays so, as when it is
+// It refuses, before any write, if the release is not there, if a newer one is, given
+// up or not, or if s does not fit. One that was given up for another reason than an Undo stays so, as when it is
 // deployed again: what a gate has said stays said.
 func Redo(s Strategy, why string) Strategy { return redo{undo{s, why}} }
 
@@ -73,10 +76,31 @@ func (re redo) Next(in Input) Step {
 	switch {
 	case step != nil:
 		return step
+	case mine.Outcome.Undone() && !topmost(in.State, mine):
+		return Abort{Superseded, overtaken}
 	case mine.Outcome.Undone():
-		return again(in, mine, because(redone, re.why))
+		return fitting(in, re.strategy, again(in, mine, because(redone, re.why)))
 	}
 	return re.strategy.Next(in)
+}
+
+// fitting returns a step that decides something, unless the strategy does not fit:
+// then nothing may be decided that it will not carry out.
+func fitting(in Input, s Strategy, step Step) Step {
+	put, puts := step.(Put)
+	if !puts {
+		return step
+	}
+	in.State.Revisions = slices.Clone(in.State.Revisions)
+	for i := range in.State.Revisions {
+		if r := &in.State.Revisions[i]; r.Name == put.Revision.Name {
+			*r = put.Revision
+		}
+	}
+	if abort, aborts := s.Next(in).(Abort); aborts && abort.Kind == Unfit {
+		return abort
+	}
+	return step
 }
 
 // again makes a revision undecided. It is to be as large as it was, or as what
@@ -97,16 +121,17 @@ func again(in Input, mine cluster.Revision, why string) Step {
 // afterwards finds the revision of a release that was deployed before, or says why
 // nothing can be done about it.
 func afterwards(in Input, s Strategy, what string) (mine cluster.Revision, step Step) {
-	mine, found, stop := place(in)
+	mine, found := in.Mine()
+	newer, superseding := over(in.State, mine)
 	switch {
 	case s == nil:
 		return mine, Abort{Unfit, strings.ToUpper(what[:1]) + what[1:] + " was given no strategy"}
 	case in.Target.Unnamed():
 		return mine, Abort{Unfit, "the name of the release to " + what + " is needed"}
-	case stop != nil:
-		return mine, stop
 	case !found:
 		return mine, Abort{Unfit, "there is no revision of this release to " + what}
+	case superseding:
+		return mine, superseded(newer)
 	}
 	return mine, nil
 }

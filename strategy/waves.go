@@ -47,9 +47,10 @@ type Place struct {
 }
 
 // Run deploys wave after wave. It returns nil when the release was seen good and
-// alone in traffic everywhere; else a [*GroupError] with what came of every place
-// so far; places of which nothing is said were not begun. If ctx ends, what is
-// under way stops, and the error Is ctx's.
+// alone in traffic everywhere; an [*AbortError] of kind Unfit, before any look, if the
+// waves themselves do not fit; else a [*GroupError] with what came of every place so
+// far: places of which nothing is said were not begun. If ctx ends, what is under way
+// stops, and the error Is ctx's; between two waves it is no GroupError.
 //
 // What [Group.Run] says of goroutines, and of the Runner's fields, holds here. The
 // Runner's Cluster is not used. With Stay the next wave begins when nothing falls
@@ -76,9 +77,9 @@ func (w Waves) Run(ctx context.Context, r Runner) error {
 }
 
 // Undo takes the release back everywhere, the last wave first. Places that do not
-// know it have nothing to take back. It goes on in spite of errors, for each place
-// that is back is better than none, and returns a [*GroupError] with all of them;
-// run again it goes on from there.
+// know it have nothing to take back; that none knows it is an [*AbortError] of kind
+// Unfit. It goes on in spite of errors, for each place that is back is better than
+// none, and returns a [*GroupError] with all of them; run again it goes on from there.
 func (w Waves) Undo(ctx context.Context, r Runner, why string) error {
 	if unfit := w.unfit(); unfit != "" {
 		return &AbortError{App: w.App, Release: w.Target.Named().Release, Kind: Unfit, Why: unfit, Serving: serving(cluster.State{})}
@@ -88,7 +89,12 @@ func (w Waves) Undo(ctx context.Context, r Runner, why string) error {
 	for _, wave := range slices.Backward(w.Waves) {
 		all = append(all, w.sail(ctx, r, wave, ifThere{undo{w.Strategy, why}})...)
 	}
-	return w.came("it is not taken back everywhere", "mend what is named, then undo it again", all)
+	err := w.came("it is not taken back everywhere", "mend what is named, then undo it again", all)
+	if err == nil && !slices.ContainsFunc(all, (*station).knows) {
+		return &AbortError{App: w.App, Release: w.Target.Named().Release, Kind: Unfit,
+			Why: "no place has a revision of this release to undo", Serving: serving(all[0].last.State)}
+	}
+	return err
 }
 
 // ifThere is an undo that is done where there is nothing to undo.
@@ -144,6 +150,9 @@ type station struct {
 	mu   sync.Mutex
 	last Input
 }
+
+// knows reports whether the last look showed the release.
+func (s *station) knows() bool { _, found := s.last.Mine(); return found }
 
 // watched returns the strategy, whose last look is kept.
 func (s *station) watched(of Strategy) Strategy {

@@ -129,6 +129,18 @@ func TestAnUndoOfWavesTakesAllBack(t *testing.T) {
 	require.Equal(t, before, written(worlds))
 }
 
+// A name that no place knows is not taken for one that is taken back.
+func TestAnUndoOfWavesOfAReleaseThatNobodyKnowsIsRefused(t *testing.T) {
+	w, worlds, turns := waves(1, 2)
+	require.NoError(t, w.Run(ctx, strategy.Runner{Clock: turns}))
+	w.Target.Release = "biuld-2"
+	before := written(worlds)
+	err := w.Undo(ctx, strategy.Runner{Clock: turns}, "errors")
+	require.Equal(t, "unfit", kind(t, err))
+	require.ErrorContains(t, err, "no place has a revision of this release to undo. Serving now: web-v002 1")
+	require.Equal(t, before, written(worlds))
+}
+
 // An undo keeps within the bounds of the strategy: a Recreate's has a gap.
 func TestAnUndoOfWavesKeepsWithinTheBoundsOfTheStrategy(t *testing.T) {
 	w, worlds, turns := waves(1, 1)
