@@ -34,19 +34,22 @@
 //
 // On each revision: its release, sequence, outcome (good or failed, and why),
 // when its traffic and its replicas last changed, and the run that last wrote
-// it. Good is written once, after the new revision was alone in traffic and
-// passed, or when what served before cutover came loses its traffic; the way back
-// is the newest good one.
+// it. Good is written after the new revision was alone in traffic and passed, once
+// more after a Redo; and on what served before cutover came, by the write that first
+// takes traffic or replicas from it (where a selector moves traffic, the route notes
+// that instead). The way back is the newest good one.
 //
 // # Guarantees
 //
 // Each is a law of strategytest by the same name, judged at every single change
 // (make faults), and one that a wrong strategy, engine, guard or cleanup is shown
-// to break (make mutants).
+// to break (make mutants); but for Abandonment, which judges the world of the other
+// laws once more, an hour after the last run has died.
 //
 //   - Floor: no write of ours may bring the ready endpoints of a traffic route
 //     below the floor, nor lower them further if they are below; the floor is
-//     what serves, up to the replicas that the target asks for, or your own
+//     what serves, up to the replicas that the target asks for, or your own, or
+//     that of a strategy with Bounds (Rolling, Canary, Recreate)
 //   - No black hole: no route is ever made to select nothing that is ready
 //   - Scope: only objects of this app, with the UID that was read, are written
 //   - Preconditions: every write is compared with what was read
@@ -63,7 +66,8 @@
 //   - No lies: success of the strategies here means that a fresh look has shown
 //     the target good and alone in traffic; unknown is unknown
 //   - Minimal change: no write beyond those of an undisturbed run, but fence
-//     touches; a finished rollout that is run again writes nothing
+//     touches; a finished rollout that is run again writes nothing but what has
+//     fallen due since
 //   - Convergence: after the last fault, running again ends it, with no manual
 //     step
 //

@@ -16,7 +16,8 @@ import (
 )
 
 // Policy says what is known beside the State. The zero value is the careful one:
-// nothing newer than what is kept is touched.
+// nothing newer than what is kept is touched. What is older and dark goes, the good
+// revision that an undo would go back to as well: after that there is no undo.
 type Policy struct {
 	// Keep names the revision to keep; "": the newest that really serves. It
 	// must serve like any other that is kept.

@@ -174,7 +174,7 @@ func unstick(a *application) bool {
 // quotas, budgets, frozen controllers and proxies, holds, stuck pods, crashes,
 // SetReady, drained and lost nodes, pods of nobody, strays, and actors. From here on the
 // world is as quick and well-behaved as World says. What was written, and what
-// is gone, stays so.
+// is gone, stays so, and what Contest, Warn and SetClock were told.
 func (c *Cluster) Heal() {
 	c.mu.Lock()
 	c.actors = nil

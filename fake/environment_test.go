@@ -120,6 +120,15 @@ func TestAFrozenStatusKnowsNothingOfANewRevision(t *testing.T) {
 	require.Empty(t, named(t, c, "web-v002").Fence, "it is Behind")
 }
 
+// What the status said when it was frozen it says on, whatever else is frozen since.
+func TestBugAFrozenStatusLearnedFromWhatWasFrozenAfterIt(t *testing.T) {
+	c := running(t, fake.World{}, 3)
+	c.Freeze(app, fake.Status)
+	c.SetReady(app, "web-v001", 1)
+	c.Freeze(app, fake.Endpoints)
+	require.Equal(t, 3, named(t, c, "web-v001").Ready)
+}
+
 func TestAnOverCreatedSurplusIsTakenBackYoungestFirst(t *testing.T) {
 	c := running(t, fake.World{Lag: 10 * time.Second, Grace: -1}, 2)
 	require.True(t, c.OverCreate(app, "web-v001", 3))

@@ -15,12 +15,12 @@ import (
 // by stage, while the old one keeps all of its own, and then rolls over to it. The
 // fault-free sequence is
 //
-//  1. create the new revision with the replicas of the first stage, dark, and a
-//     baseline of the old one's template with as many
-//  2. wait until both are ready; ask Before; turn their traffic on
-//  3. wait until they serve; hold the stage, and ask its Gate about both
-//  4. give both the replicas of the next stage; again from 3, to the last stage
-//  5. delete the baseline; roll the old revision over to the new one, within Surge
+//  1. create the new revision with the replicas of the first stage, dark; with
+//     Baseline, one of the old one's template with as many, too
+//  2. wait until they are ready; ask Before; turn their traffic on
+//  3. wait until they serve; hold the stage, and ask its Gate about them
+//  4. give them the replicas of the next stage; again from 3, to the last stage
+//  5. delete the baseline, if there is one; roll the old revision over to the new one, within Surge
 //     and Unavailable; ask After for as long as Bake
 //  6. record the new revision as good; the old one keeps no replicas
 //

@@ -30,11 +30,12 @@ import (
 // With Stages, 1 to 3 are done a share at a time (rolling red-black): the new
 // revision begins with the replicas of the first stage, and grows from stage to
 // stage in traffic, while the old one keeps all of its own until the last of the
-// new one's serve. The share of the requests is that of the pods.
+// new one's serve. The share of the requests is that of the pods: with 50 % beside
+// all of the old ones, a third.
 //
 // The zero value is safe: no gates, no bake, and the old side stays.
 type RedBlack struct {
-	Stages []Stage       // by rising percentage of the replicas; none: all at once
+	Stages []Stage       // by rising percentage of the replicas; of so few that two of them are the same, it is refused; none: all at once
 	Ready  time.Duration // to get ready and, later, to serve within; 0: 10m
 	Before health.Gate   // asked when the new revision is ready and dark; nil passes
 	After  health.Gate   // asked while it bakes, at every look; nil passes

@@ -12,7 +12,9 @@ import (
 // Retention says how long the old side stays. The newest good revision below
 // the live one is the way back: it is kept warm, with all its replicas, until
 // the next release is good, unless Shrink or Destroy say otherwise. All others
-// lose their replicas once they have drained.
+// lose their replicas once they have drained. Nothing of this happens by itself: a run
+// with Runner.Stay does it when it falls due, or the next run of any release; Done
+// says when that is.
 type Retention struct {
 	Shrink   time.Duration // the way back shrinks this long after the live one became good; 0: not by time
 	ShrinkTo int           // to so many replicas; 0: none

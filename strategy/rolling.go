@@ -17,7 +17,7 @@ import (
 //
 //  1. create the new revision with its first batch, dark
 //  2. wait until that is ready; ask Before; turn its traffic on
-//  3. wait until the batch serves; hold Pause, and ask Between
+//  3. with Pause or Between: wait until the batch serves, hold, and ask
 //  4. take from the old one, and add to the new one, what the bounds allow
 //  5. again from 3, until the old one has none; ask After for as long as Bake
 //  6. record the new revision as good; the old one keeps no replicas

@@ -13,8 +13,9 @@ import (
 )
 
 // Rules are what RedBlack and BlueGreen are made of, for strategies of your own:
-// settings, and methods that are each one Rule. An own strategy is an order of
-// rules, with rules of its own among them:
+// settings, and methods that are each one Rule. They move traffic by labels or by a
+// Service's selector, as the cluster can; where a router divides it they are Unfit. An
+// own strategy is an order of rules, with rules of its own among them:
 //
 //	func (s Mine) Next(in strategy.Input) strategy.Step {
 //		r := strategy.Rules{Bake: time.Minute}

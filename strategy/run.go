@@ -36,8 +36,9 @@ type Runner struct {
 	FenceWait time.Duration // after which an unanswered write can no longer land; 0: 60s
 
 	// Floor is the number of endpoints, on every traffic route, that no write
-	// may risk going below. 0: what the strategy says, if it is a Bounder; else
-	// what serves at each look, up to the replicas wanted.
+	// may risk going below: at most the replicas wanted, and nothing for a strategy
+	// that has a gap. 0: what the strategy says, if it is a Bounder; else what
+	// serves at each look, up to the replicas wanted.
 	Floor int
 
 	// Stay makes Run do what falls due, too, and return only when nothing is.

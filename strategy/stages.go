@@ -13,7 +13,7 @@ import (
 // A Stage is a share of the traffic, or of the replicas, that a new revision gets,
 // and what it has to prove with it before it gets more.
 type Stage struct {
-	Percent int           // 1 to 99
+	Percent int           // 1 to 99, of the replicas wanted, rounded up; or of the requests, where a router divides them
 	Hold    time.Duration // how long it serves so before the next stage; 0: one look
 	Gate    health.Gate   // asked as long as it holds, at every look; nil passes
 }

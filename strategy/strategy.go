@@ -126,7 +126,7 @@ type Done struct {
 	What string    // what falls due
 }
 
-// Abort ends the run without the target in traffic.
+// Abort ends the run without success.
 type Abort struct {
 	Kind Kind
 	Why  string

@@ -69,7 +69,7 @@ func main() {
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		var abort *strategy.AbortError
-		if begun := errors.As(err, &abort) && abort.Kind != strategy.Unfit; begun || ctx.Err() != nil || errors.Is(err, strategy.ErrGaveUp) {
+		if begun := errors.As(err, &abort) && (abort.Kind != strategy.Unfit || abort.Wrote); begun || ctx.Err() != nil || errors.Is(err, strategy.ErrGaveUp) {
 			os.Exit(1)
 		}
 		os.Exit(2)

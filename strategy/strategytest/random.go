@@ -82,7 +82,7 @@ func (p *proof) play(s Schedule) (Played, error) {
 
 // TestRandom plays random schedules of strategies that are drawn themselves,
 // with their settings and their world, as often as rapid is told to
-// (-rapid.checks). It fails if fewer were played than that. A counterexample is
+// (-rapid.checks). It fails if fewer than checks were played. A counterexample is
 // shrunk by rapid.
 func TestRandom(t *testing.T, checks int, draw func(*rapid.T) (strategy.Strategy, Options)) (fired int) {
 	t.Helper()

@@ -1,8 +1,10 @@
 // Package strategytest proves a [strategy.Strategy], or a cleanup, on a bounded
-// world: every fault at every call of every scenario, from every small state,
-// and at random. One line of a test does it:
+// world: every fault at every call of every scenario, and without a fault to the end
+// from every small state. One line of a test does it:
 //
 //	strategytest.TestStrategy(t, mine, strategytest.Options{})
+//
+// [TestRandom] plays schedules at random, with several faults.
 //
 // What comes of it is either a proof on that world, or a counterexample: the law
 // that was broken, the shortest schedule that breaks it, and the whole story.
@@ -82,8 +84,8 @@ func (s *Stats) Add(o Stats) {
 	s.Breaches += o.Breaches
 }
 
-// Check proves a strategy: it plans from enumerated States alone, runs to the
-// end from every one of them, and lets every fault happen at every call of every
+// Check proves a strategy: it plans from enumerated States alone, runs to the end
+// from those that a world can be in, and lets every fault happen at every call of every
 // scenario. The error joins a [Breach] for each scenario in which a law was
 // broken. For gates to be asked, and to fail, give the strategy a [Gate]. A
 // strategy.Bounder is held to its bounds: to its floor in place of all that
