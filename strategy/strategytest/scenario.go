@@ -147,6 +147,15 @@ func halfUndone(nth int) func(*trial) {
 	}
 }
 
+// below lets a release die half-way, and a newer one fail.
+func below(bad job) func(*trial) {
+	return func(t *trial) {
+		dead("build-2", 6)(t)
+		_, _ = t.run(t.client(bad))
+		t.pass(time.Minute)
+	}
+}
+
 // shrunk shrinks what served before.
 func shrunk(t *trial) {
 	deployed("build-2")(t)
@@ -179,6 +188,7 @@ func (p *proof) scenariosOf(gates []string) []scenario {
 		{name: "over-created", start: dead("build-2", 1), job: p.deploy("build-3", 0)},
 		{name: "over-half-on", start: dead("build-2", 3), job: p.deploy("build-3", 0)},
 		{name: "over-both", start: dead("build-2", 6), job: p.deploy("build-3", 0)},
+		{name: "undo-below", start: below(p.deployment(cluster.Target{Release: "build-3", Template: []byte(neverReady)})), job: p.undo("build-2")},
 	}
 	if !p.bounds.Apart { // else nobody may have scaled it up again
 		all = append(all, scenario{name: "undo-shrunk", start: shrunk, job: p.undo("build-2")})
