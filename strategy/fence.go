@@ -29,6 +29,7 @@ type fence struct {
 	apart    bool             // a late write that wants replicas would do harm, too
 	shares   bool             // and one that takes them, from what serves
 	company  bool             // another run may be at work, of this release or of another one
+	landed   map[string]int   // touches in a row that were answered, by object
 }
 
 // A doubt is about the last write to an object.
@@ -236,6 +237,15 @@ func (f *fence) before(in Input, step Step) Step {
 	if touch := f.relied(in, step); touch != nil {
 		return touch
 	}
+	step = f.kept(in, step)
+	if !touches(step) {
+		clear(f.landed)
+	}
+	return step
+}
+
+// kept returns the step itself, or a touch of what was doubted.
+func (f *fence) kept(in Input, step Step) Step {
 	object, needs := f.needs(in, step)
 	if len(f.doubtful) == 0 || !needs {
 		return step
@@ -272,6 +282,11 @@ func (f *fence) unborn(in Input, step Step) Step {
 	return step
 }
 
+// enough is how many touches in a row keep out what was sent before them, whoever has
+// touched the same since: two runs of one release have the same doubts, and would
+// touch in turn for ever.
+const enough = 2
+
 // relied returns a touch of a revision that a route is about to be given to, or to
 // be left to alone: a late write could still take its replicas, and nothing but
 // the route would have been written since.
@@ -289,11 +304,23 @@ func (f *fence) relied(in Input, step Step) Step {
 	narrower := len(to.Route.Weights) < len(now)
 	for _, r := range in.State.Revisions {
 		share := to.Route.Weights[r.Name]
-		if share > 0 && (share > now[r.Name] || narrower) && !f.holds(r.Fence, 0) {
+		if share > 0 && (share > now[r.Name] || narrower) && !f.holds(r.Fence, 0) && f.landed[r.Name] < enough {
 			return f.touch(r)
 		}
 	}
 	return nil
+}
+
+// touched notes that a touch was answered.
+func (f *fence) touched(step Step) {
+	put, puts := step.(Put)
+	if !puts {
+		return
+	}
+	if f.landed == nil {
+		f.landed = map[string]int{}
+	}
+	f.landed[put.Revision.Name]++
 }
 
 func (f *fence) touch(r cluster.Revision) Step {

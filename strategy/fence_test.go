@@ -506,6 +506,43 @@ func TestWhatARouteIsGivenToIsTouchedFirst(t *testing.T) {
 	require.Nil(t, touches(t, behind, "b9", nil, strategy.SetRoute{Route: to}), "pods may be born without the touch: it waits")
 }
 
+// Another run that touches in turn does not keep this one from it for ever: two in a
+// row that were answered are enough, and each step that is none begins the row anew.
+func TestTouchesInTurnEnd(t *testing.T) {
+	to := bySelector("web-v001", live, rev(1, on, isGood), rev(2, isGood, fenced("other.0")))
+	route := to.Routes[0]
+	route.Weights = endpoints{"web-v001": 100, "web-v002": 100}
+	step := strategy.SetRoute{Route: route}
+	for why, c := range map[string]struct {
+		fails func(nth int) error
+		steps []strategy.Step
+		want  []string
+	}{
+		"the other one touches after each": {nil, []strategy.Step{step, step, step}, []string{"put web-v002", "put web-v002", "route service/web"}},
+		"one was not answered": {func(nth int) error {
+			if nth == 2 {
+				return cluster.ErrConflict
+			}
+			return nil
+		}, []strategy.Step{step, step, step, step}, []string{"put web-v002", "put web-v002", "put web-v002", "route service/web"}},
+		"something else comes between": {nil, []strategy.Step{step, strategy.Wait{Why: "x"}, step, step, step},
+			[]string{"put web-v002", "put web-v002", "put web-v002", "route service/web"}},
+	} {
+		s := standing(to)
+		s.write = func(string) error {
+			s.state.Revisions[1].Version += "'" // a touch is never fruitless
+			s.state.Revisions[1].Fence = "other." + s.state.Revisions[1].Version
+			if c.fails == nil {
+				return nil
+			}
+			return c.fails(len(s.writes))
+		}
+		_, err := s.runner().Run(ctx, "web", cluster.Target{Release: "b9"}, inTurn(c.steps...))
+		require.NoError(t, err, why)
+		require.Equal(t, c.want, s.writes, why)
+	}
+}
+
 // The steps before which late writes must be out: those that take capacity or
 // traffic away, that say that a release is good, and the ends that promise
 // something.

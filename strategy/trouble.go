@@ -136,12 +136,14 @@ func (r *run) answered(step Step, err error) error {
 		return err
 	}
 	r.wrought = true
-	if !touches(step) {
-		if r.answers == nil {
-			r.answers = map[string]int{}
-		}
-		r.answers[r.write]++
+	if touches(step) {
+		r.fence.touched(step)
+		return nil
 	}
+	if r.answers == nil {
+		r.answers = map[string]int{}
+	}
+	r.answers[r.write]++
 	return nil
 }
 

@@ -129,11 +129,17 @@ func (p *proof) follow(r rivals, path []byte, seen map[uint64]bool) (more [][]by
 			more = append(more, append(append([]byte{}, path...), 1))
 		}
 		t.goes(players[who])
-		path = append(path, who)
+		if path = append(path, who); len(path) > longest {
+			t.judge.breach(Termination, fmt.Sprintf("after %d calls %s and %s still act in turn", len(path), players[0].client.job.name, players[1].client.job.name))
+		}
 	}
 	t.concludes(players)
 	return more, nil
 }
+
+// longest is after how many calls two clients count as endless: they need less than
+// a hundred, in the world that they are given.
+const longest = 200
 
 // retell plays a path, and what the first player does after it, and tells it.
 func (p *proof) retell(r rivals, path []byte) string {

@@ -210,6 +210,14 @@ func TestTwoDeployers(t *testing.T) {
 	require.Greater(t, interleavings(t, []string{"two releases"}, func(string) []subject { return of }), 1000)
 }
 
+// Two runs of one release, each of which saw what the other one had touched last,
+// touched the same revision in turn for ever before they gave it the route.
+func TestBugTwoRunsOfOneReleaseTouchedInTurn(t *testing.T) {
+	of := rivals("the same release")[1:2]
+	require.Equal(t, "BlueGreen", of[0].name)
+	require.Greater(t, interleavings(t, []string{"the same release"}, func(string) []subject { return of }), 1000)
+}
+
 // What was pruned would have found nothing else: of two cleanups, ours and one
 // that is wrong, the pairs break the same laws with and without pruning.
 func TestPruningLosesNothing(t *testing.T) {
