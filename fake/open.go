@@ -161,7 +161,7 @@ func (c *Cluster) raises(a *application, r cluster.Revision, from int, creates b
 		}
 		now := slices.Sorted(maps.Keys(c.weights(a, route)))
 		switch {
-		case len(now) == 0 || slices.Contains(now, r.Name):
+		case len(now) == 0 || slices.Contains(now, r.Name) || creates && r.Replicas == 0 && a.sleeps():
 		case from == 0 && r.Replicas > 0:
 			return fmt.Errorf("%s would select its pods as soon as they are ready, beside those of %v: %w", route.Name, now, cluster.ErrRefused)
 		case creates && len(now) > 1 && a.wantedOf(now) == 1:
@@ -171,6 +171,11 @@ func (c *Cluster) raises(a *application, r cluster.Revision, from int, creates b
 		}
 	}
 	return nil
+}
+
+// sleeps reports whether nothing has pods, or is to have some.
+func (a *application) sleeps() bool {
+	return !slices.ContainsFunc(a.revisions, func(r *set) bool { return !r.asleep() })
 }
 
 // wantedOf counts the revisions among some that are to have pods.

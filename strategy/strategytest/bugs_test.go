@@ -43,6 +43,7 @@ func TestBugs(t *testing.T) {
 		"a share could not leave because a name beside it was gone":             {"Canary-weights", "gate-stage-fails F45.4@24"},
 		"a redo went into traffic as small as somebody else had made it":        {"RedBlack", "redo F42.3@1"},
 		"a redo cost what somebody had half turned off":                         {"Rolling", "redo-warm F43.6@1"},
+		"the world refused a release of no pods beside others of none":          {"BlueGreen-adopts", "undo-below F43.7@16"},
 		"a canary was taken up again beside a baseline as large as all of it":   {"Canary", "redo-warm F43.7@7"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (j *judge) revision(c *client, call fault.Call) {
 	switch {
 	case !exists || r.Version != found.Version || r.UID != found.UID || r.Version == "" || r.UID == "":
 		j.breach(Preconditions, fmt.Sprintf("%s sends %v, compared with a uid and version that its last look did not show", c.id, call))
-	case own && r.Seq > mine.Seq && found.Outcome.Result != cluster.Failed: // what was given up is anybody's to put away
+	case own && r.Seq > mine.Seq && !abandoned(c.state, found): // what was given up is anybody's to put away
 		j.breach(Sequence, fmt.Sprintf("%s, which runs %s, sends %v", c.id, mine.Name, call))
 	}
 	if call.Kind == fault.Delete {
@@ -86,6 +86,14 @@ func (j *judge) revision(c *client, call fault.Call) {
 	if off := found.Enabled && !r.Enabled; off && r.Replicas < found.Replicas && c.state.HasTraffic(r.Name) {
 		j.breach(Order, fmt.Sprintf("%s takes the traffic of %s and %d of its replicas in one write", c.id, r.Name, found.Replicas-r.Replicas))
 	}
+}
+
+// abandoned reports whether a revision was given up, or is an arm of one that was.
+func abandoned(s cluster.State, r cluster.Revision) bool {
+	if r.Arm != "" {
+		r, _ = s.Find(r.Release)
+	}
+	return r.Outcome.Result == cluster.Failed
 }
 
 func (j *judge) removes(c *client, call fault.Call, found cluster.Revision) {

@@ -122,8 +122,13 @@ func (t *groupTrial) waves() strategy.Waves {
 
 // landed judges what each place has returned, and says what came of all. Places of
 // which an error says nothing are good, if they come before those that it names,
-// and else were not begun.
+// and else were not begun. An undo of what was begun nowhere is refused, and there is
+// nothing to take back.
 func (t *groupTrial) landed(ctx context.Context, err error, undo bool) outcome {
+	var refused *strategy.AbortError
+	if undo && errors.As(err, &refused) && refused.Kind == strategy.Unfit && !t.begunAnywhere() {
+		return done
+	}
 	var all *strategy.GroupError
 	if err != nil && !errors.As(err, &all) {
 		if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
@@ -194,6 +199,11 @@ func (j *groupJudge) between(_ context.Context, looks []health.Look) (health.Ver
 		return health.Fail, "not as a whole", nil
 	}
 	return health.Pass, "", nil
+}
+
+// begunAnywhere reports whether a place has the release.
+func (t *groupTrial) begunAnywhere() bool {
+	return slices.ContainsFunc(t.sides, func(s *side) bool { return factOf(s.w.State(app)).found })
 }
 
 // moored judges what is left of waves when nothing moves any more.
