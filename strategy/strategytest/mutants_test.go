@@ -142,7 +142,7 @@ func (m mutant) die() (d death) {
 		return 0
 	})
 	for _, s := range p.list {
-		if broken(p.every(s)) {
+		if broken(p.every(s, 0, 1)) {
 			return d
 		}
 	}
