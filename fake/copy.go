@@ -31,6 +31,7 @@ func (c *Cluster) Copy(changed func()) *Cluster {
 func (a *application) copied() *application {
 	to := *a
 	to.revisions, to.routes, to.orphans = slices.Clone(a.revisions), slices.Clone(a.routes), copied(a.orphans)
+	to.warnings = slices.Clip(a.warnings)
 	for i, r := range a.revisions {
 		s := *r
 		s.coming, s.pods = slices.Clone(r.coming), copied(r.pods)

@@ -37,6 +37,17 @@ func TestWhatAKindAdvises(t *testing.T) {
 	}
 }
 
+// What is superseded by nothing that is there is told what to do all the same.
+func TestWhatIsAdvisedWhereNothingIsNewer(t *testing.T) {
+	err := &strategy.AbortError{App: "web", Kind: strategy.Superseded, Why: "somebody has deleted its revision"}
+	require.ErrorContains(t, err, "To do: run the same release again")
+	err.Why = "a newer release was deployed and given up since"
+	require.ErrorContains(t, err, "To do: deploy it as a new release")
+	found := rev(2, on)
+	found.Release = ""
+	says(t, strategy.RedBlack{}, []row{{"nobody's release is newer", to("b-v001", byLabels(live, rev(1, on), found)), "abort (superseded): web-v002 is newer (of no release, "}})
+}
+
 func TestWhatServesNow(t *testing.T) {
 	says := func(s cluster.State) string {
 		_, err := standing(s).runner().Run(ctx, "web", build("b9"), always(strategy.Abort{Kind: strategy.Unfit, Why: "x"}))

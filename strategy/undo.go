@@ -62,8 +62,8 @@ func (u undo) Next(in Input) Step {
 // run again, it goes on from where it was.
 //
 // It refuses, before any write, if the release is not there, if a newer one is, given
-// up or not, or if s does not fit. One that was given up for another reason than an Undo stays so, as when it is
-// deployed again: what a gate has said stays said.
+// up or not, or if s does not fit. One that was given up for another reason than an
+// Undo stays so, as when it is deployed again: what a gate has said stays said.
 func Redo(s Strategy, why string) Strategy { return redo{undo{s, why}} }
 
 type redo struct{ undo }

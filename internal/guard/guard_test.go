@@ -486,6 +486,17 @@ func TestFloorOfASwitch(t *testing.T) {
 	}
 }
 
+// A share that stays as it is is nobody's to judge, though pods have failed since it
+// was given: what the others divide between them does not make it worse.
+func TestAShareThatStaysIsNotJudged(t *testing.T) {
+	for law, to := range map[string]map[string]int{"": {"v1": 9, "v2": 90, "v3": 1}, "share": {"v1": 9, "v2": 91}} {
+		fails := with(rev("v2", 2, 3, true), func(r *cluster.Revision) { r.Ready = 1 })
+		s := state(cluster.Can{Weigh: true}, map[string]int{"v1": 3, "v2": 1}, rev("v1", 1, 3, true), fails, rev("v3", 3, 3, true))
+		s.Routes[0].Weights = map[string]int{"v1": 10, "v2": 90}
+		require.Equal(t, law, verdict(t, s, guard.Rules{}, setRoute(cluster.Route{Name: "service/web", Version: "7", Weights: to})))
+	}
+}
+
 // Endpoints of what has no weight are not in anybody's way.
 func TestFloorCountsNoEndpointWithoutWeight(t *testing.T) {
 	one, two := rev("v1", 1, 3, true), rev("v2", 2, 3, true)
