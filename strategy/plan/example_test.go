@@ -46,12 +46,12 @@ func Example() {
 	// 14s    6     web-v001 3, web-v002 3  -           wait: 3 endpoints of web-v001 are still in traffic
 	// 16s    6     web-v002 3              -           check web-v002: in traffic (taken to pass)
 	// 16s    6     web-v002 3              -           wait: web-v002 bakes
-	// 5m44s  6     web-v002 3              1           put web-v002 x3 on good: alone in traffic, and passed
-	// 5m44s  6     web-v002 3              -           done; due later: shrink web-v001 to 0
+	// 5m46s  6     web-v002 3              1           put web-v002 x3 on good: alone in traffic, and passed
+	// 5m46s  6     web-v002 3              -           done; due later: shrink web-v001 to 0
 	//
-	// ends:     done after 5m44s, serving then: web-v002 3; due after 1h6m14s: shrink web-v001 to 0
+	// ends:     done after 5m46s, serving then: web-v002 3; due after 1h6m16s: shrink web-v001 to 0
 	// writes:   10: 1 revision created, 3 revisions updated, 6 pods updated
 	// pods:     at most 6 exist (now 3), and 6 are wanted (now 3)
-	// traffic:  more than one revision for 2s, one for 5m42s; never fewer than 3 endpoints (now 3)
+	// traffic:  more than one revision for 2s, one for 5m44s; never fewer than 3 endpoints (now 3)
 	// provided: gates pass ("in traffic" of web-v002), pods are ready in 10s, controllers follow in 1s, endpoints in 1s, pods that are told to go are gone in 30s, at most 10 pods are written between two looks, no call fails, nobody else writes
 }
