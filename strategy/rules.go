@@ -19,7 +19,7 @@ func place(in Input) (mine cluster.Revision, found bool, stop Step) {
 	if !found {
 		return mine, false, nil
 	}
-	above, superseding := over(in.State, mine)
+	above, superseding := newerThan(in.State, mine)
 	good := mine.Outcome.Result == cluster.Good
 	decided := mine.Outcome.Result != cluster.Undecided
 	switch {
@@ -33,8 +33,8 @@ func place(in Input) (mine cluster.Revision, found bool, stop Step) {
 	return mine, true, Abort{Superseded, overtaken}
 }
 
-// over returns the newest revision above another one that was not given up.
-func over(s cluster.State, r cluster.Revision) (above cluster.Revision, ok bool) {
+// newerThan returns the newest revision above another one that was not given up.
+func newerThan(s cluster.State, r cluster.Revision) (above cluster.Revision, ok bool) {
 	for _, other := range s.Revisions {
 		if other.Seq > r.Seq && other.Arm == "" && other.Outcome.Result != cluster.Failed {
 			above, ok = other, true

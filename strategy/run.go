@@ -80,7 +80,7 @@ func (e Event) Memory() uint64 {
 	}
 	r := e.run
 	return digest.Of(r.Clock.Now(), r.fence, r.trouble, r.refused != nil, r.state, r.began, r.next, r.watched, r.broken, r.follows, r.checked, r.uid,
-		r.settled, r.sent, r.wrote, r.repeated(), r.wrought)
+		r.settled, r.sent, r.wrote, r.repeated(), r.hasWritten)
 }
 
 // String returns one line: the step, and the error if there is one.
@@ -141,22 +141,22 @@ type run struct {
 	trouble *backoff.ExponentialBackOff // nil while all is well
 	refused *guard.Refusal              // what the guard has refused, while it is
 
-	turns   int
-	state   cluster.State // the last look
-	began   time.Time     // when the last look began, by the Clock
-	next    time.Time     // when the next one is due
-	watched time.Time
-	broken  time.Time // watched, if the looks were broken off
-	follows map[string]following
-	checked Checked
-	uid     string         // of the run's own revision, once it was seen
-	settled bool           // the target was seen good and alone, and the run stays
-	bounds  guard.Bounds   // at the last look
-	write   string         // what is planned, if it is a write, see worded
-	sent    string         // the last write, and the version that it was for
-	wrote   string         // the object of a write since the last look
-	answers map[string]int // how often the same write was answered with nil
-	wrought bool           // some write was, or a touch
+	turns      int
+	state      cluster.State // the last look
+	began      time.Time     // when the last look began, by the Clock
+	next       time.Time     // when the next one is due
+	watched    time.Time
+	broken     time.Time // watched, if the looks were broken off
+	follows    map[string]following
+	checked    Checked
+	uid        string         // of the run's own revision, once it was seen
+	settled    bool           // the target was seen good and alone, and the run stays
+	bounds     guard.Bounds   // at the last look
+	write      string         // what is planned, if it is a write, see worded
+	sent       string         // the last write, and the version that it was for
+	wrote      string         // the object of a write since the last look
+	answers    map[string]int // how often the same write was answered with nil
+	hasWritten bool           // a write was answered with nil, be it a touch
 }
 
 func (r Runner) begin(app string, target cluster.Target, s Strategy) (*run, error) {

@@ -75,7 +75,7 @@ func (r *run) giveUp(err error) error {
 }
 
 func (r *run) abort(kind Kind, why string, err error) error {
-	abort := &AbortError{App: r.app, Release: r.target.Release, Kind: kind, Why: why, Serving: serving(r.state), Wrote: r.wrought, Err: err}
+	abort := &AbortError{App: r.app, Release: r.target.Release, Kind: kind, Why: why, Serving: serving(r.state), Wrote: r.hasWritten, Err: err}
 	for _, mine := range r.state.Revisions {
 		if mine.UID != r.uid || r.uid == "" {
 			continue
@@ -135,7 +135,7 @@ func (r *run) answered(step Step, err error) error {
 	if err != nil {
 		return err
 	}
-	r.wrought = true
+	r.hasWritten = true
 	if touches(step) {
 		r.fence.touched(step)
 		return nil

@@ -122,7 +122,7 @@ func again(in Input, mine cluster.Revision, why string) Step {
 // nothing can be done about it.
 func afterwards(in Input, s Strategy, what string) (mine cluster.Revision, step Step) {
 	mine, found := in.Mine()
-	newer, superseding := over(in.State, mine)
+	newer, superseding := newerThan(in.State, mine)
 	switch {
 	case s == nil:
 		return mine, Abort{Unfit, strings.ToUpper(what[:1]) + what[1:] + " was given no strategy"}

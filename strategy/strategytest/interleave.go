@@ -85,7 +85,6 @@ func (p *proof) interleave(r rivals) (stats InterleavingStats, err error) {
 		stats.Runs++
 		more, breach := p.follow(r, path, seen)
 		if breach != nil {
-			breach.Schedule.Scenario = "interleaving: " + r.name
 			breach.Tale = p.retell(r, path)
 			return stats, breach
 		}
@@ -166,7 +165,8 @@ func (p *proof) retell(r rivals, path []byte) string {
 
 // table sets a world up for two.
 func (p *proof) table(r rivals, listens *tale) (t *trial, players []*player, end func()) {
-	t = p.trial(Schedule{Scenario: r.name}, scenario{name: "interleaving: " + r.name, start: r.start}, listens)
+	name := "interleaving: " + r.name
+	t = p.trial(Schedule{Scenario: name}, scenario{name: name, start: r.start}, listens)
 	players = []*player{{}, {}}
 	return t, players, func() {
 		for _, pl := range players {

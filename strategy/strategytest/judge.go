@@ -5,7 +5,6 @@ package strategytest
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -101,13 +100,6 @@ func (j *judge) arm() {
 		}
 	}
 	j.armed = true
-}
-
-// copied is what a judge knows before he is armed, for another trial.
-func (j judge) copied(t *trial) judge {
-	j.trial = t
-	j.gates, j.condemned = slices.Clone(j.gates), slices.Clone(j.condemned)
-	return j
 }
 
 // withheld is how many replicas an admission has just taken from what was written:

@@ -68,7 +68,7 @@ func (j *judge) revision(c *client, call fault.Call) {
 	switch {
 	case !exists || r.Version != found.Version || r.UID != found.UID || r.Version == "" || r.UID == "":
 		j.breach(Preconditions, fmt.Sprintf("%s sends %v, compared with a uid and version that its last look did not show", c.id, call))
-	case own && r.Seq > mine.Seq && !abandoned(c.state, found): // what was given up is anybody's to put away
+	case own && r.Seq > mine.Seq && !wasGivenUp(c.state, found): // what was given up is anybody's to put away
 		j.breach(Sequence, fmt.Sprintf("%s, which runs %s, sends %v", c.id, mine.Name, call))
 	}
 	if call.Kind == fault.Delete {
@@ -88,8 +88,8 @@ func (j *judge) revision(c *client, call fault.Call) {
 	}
 }
 
-// abandoned reports whether a revision was given up, or is an arm of one that was.
-func abandoned(s cluster.State, r cluster.Revision) bool {
+// wasGivenUp reports whether a revision was given up, or is an arm of one that was.
+func wasGivenUp(s cluster.State, r cluster.Revision) bool {
 	if r.Arm != "" {
 		r, _ = s.Find(r.Release)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cutover-dev/cutover/cluster"
@@ -56,7 +55,7 @@ type client struct {
 	event  strategy.Event // the last, by which its memory is asked for
 	now    fault.Call     // the one under way, or the last
 
-	sleeps func(time.Duration) // in place of the world\'s clock; nil: that
+	sleeps func(time.Duration) // in place of the world's clock; nil: that
 }
 
 // A job is what a client has been told to do.
@@ -104,14 +103,6 @@ func (p *proof) newTrial(s Schedule, listens *tale) (*trial, error) {
 	return t, nil
 }
 
-// open brings the world to where its scenario begins, if no play has before.
-func (t *trial) open() {
-	if !t.takeUp() {
-		t.start()
-		t.keep()
-	}
-}
-
 // trial makes a world, as it is before its scenario begins.
 func (p *proof) trial(s Schedule, sc scenario, listens *tale) *trial {
 	t := &trial{proof: p, schedule: s, scenario: sc, tale: listens}
@@ -139,39 +130,6 @@ func (t *trial) start() {
 	}
 	t.scenario.start(t)
 	t.judge.arm()
-}
-
-// begun is a play at the place where its scenario begins.
-type begun struct {
-	w       *fake.Cluster
-	judge   judge
-	clients int
-}
-
-// same reports whether every play of the scenario begins alike, and nobody listens to
-// how it comes about. An autoscaler acts, and what acts is not copied.
-func (t *trial) same() bool {
-	scaled := slices.ContainsFunc(t.proof.World.Routes, func(r cluster.Route) bool { return r.Scaler })
-	return t.tale == nil && t.scenario.from == nil && t.schedule.Speeds == Speeds{} && !scaled
-}
-
-// keep keeps the world as it is where the scenario begins, for the next play of it.
-func (t *trial) keep() {
-	if t.same() {
-		t.proof.begun.Store(t.scenario.name, begun{t.w.Copy(nil), t.judge.copied(nil), t.clients})
-	}
-}
-
-// takeUp begins with what a play before has kept.
-func (t *trial) takeUp() bool {
-	kept, ok := t.proof.begun.Load(t.scenario.name)
-	if !ok || !t.same() {
-		return false
-	}
-	b := kept.(begun)
-	t.w, t.judge, t.clients = b.w.Copy(t.changed), b.judge.copied(t), b.clients
-	t.judge.arm() // what it begins with depends on what will go wrong
-	return true
 }
 
 // measured is how many replicas an autoscaler makes of a revision: as many as a
